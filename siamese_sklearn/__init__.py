@@ -1,0 +1,22 @@
+"""Deep metric learning for scikit-learn users: Siamese networks behind fit, transform and predict."""
+
+from siamese_sklearn._embedder import SiameseEmbedder
+from siamese_sklearn.losses import ContrastiveLoss, ExponentialLoss, TripletLoss
+from siamese_sklearn.pairs import Pairs, PairTransformer, Triplets, make_pairs, make_triplets
+from siamese_sklearn.towers import CNNTower, MLPTower
+
+__all__ = [
+    "CNNTower",
+    "ContrastiveLoss",
+    "ExponentialLoss",
+    "MLPTower",
+    "PairTransformer",
+    "Pairs",
+    "SiameseEmbedder",
+    "TripletLoss",
+    "Triplets",
+    "make_pairs",
+    "make_triplets",
+]
+
+__version__ = "0.1.0"

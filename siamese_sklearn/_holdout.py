@@ -1,0 +1,129 @@
+"""Data held out of training, and what is measured on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.metrics import roc_auc_score
+
+from siamese_sklearn._net import Rows, embed, embedding_distance
+from siamese_sklearn.distances import paired
+from siamese_sklearn.metrics import map_at_r
+
+__all__ = ["SPLITS", "hold_out", "measure_pairs", "measure_rows", "measure_triplets"]
+
+SPLITS = ("rows", "classes")
+
+Index = npt.NDArray[np.int64]
+Measure = Callable[[Any], float]
+
+
+def hold_out(labels: Index, fraction: float, split: str, rng: np.random.Generator) -> tuple[Index, Index]:
+    """Row numbers to train on, and row numbers to hold out.
+
+    Parameters
+    ----------
+    labels : array of shape (n,)
+        Classes as integers from 0.
+    fraction : float
+        Share of the rows, or of the classes, to hold out.
+    split : {"rows", "classes"}
+        "rows" holds out rows of every class, in proportion, and leaves each at least two; "classes" holds out whole
+        classes, so that the measure speaks of classes never seen.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    kept, held : array of int
+
+    Raises
+    ------
+    ValueError
+        If the data are too few for the split.
+    """
+    count = np.bincount(labels)
+    if split == "rows":
+        held = _held_rows(labels, count, fraction, rng)
+    else:
+        held = _held_classes(labels, count, fraction, rng)
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def measure_rows(held: Rows, labels: Index, gallery: Rows | None, gallery_labels: Index | None) -> Measure:
+    """MAP@R of held-out rows: searched in the gallery of training rows, or among themselves without one."""
+
+    def measure(net: Any) -> float:
+        found = None if gallery is None else embed(net.module_, gallery)
+        return map_at_r(
+            embed(net.module_, held),
+            labels,
+            gallery=found,
+            gallery_labels=gallery_labels,
+            distance=embedding_distance(net),
+        )
+
+    return measure
+
+
+def measure_pairs(left: Rows, right: Rows, same: Index) -> Measure:
+    """Area under the ROC curve of held-out pairs."""
+
+    def measure(net: Any) -> float:
+        return float(roc_auc_score(same, -_distances(net, left, right)))
+
+    return measure
+
+
+def measure_triplets(anchor: Rows, positive: Rows, negative: Rows) -> Measure:
+    """Share of held-out triplets whose positive is closer than their negative."""
+
+    def measure(net: Any) -> float:
+        return float(np.mean(_distances(net, anchor, positive) < _distances(net, anchor, negative)))
+
+    return measure
+
+
+def _distances(net: Any, left: Rows, right: Rows) -> npt.NDArray[np.float32]:
+    first, second = (torch.from_numpy(embed(net.module_, side)) for side in (left, right))
+    distance: npt.NDArray[np.float32] = paired(first, second, embedding_distance(net)).numpy()
+    return distance
+
+
+def _held_rows(
+    labels: Index, count: Index, fraction: float, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    share = np.where(count >= 3, fraction * count, 0.0)
+    # Rounding the running sum, not each class, keeps the total right when classes are small.
+    edges = np.floor(np.concatenate([[0.0], np.cumsum(share)]) + rng.random()).astype(np.int64)
+    n_held = np.minimum(np.diff(edges), np.maximum(count - 2, 0))
+    if n_held.sum() == 0:
+        if count.max() < 3:
+            raise ValueError(
+                "`early_stopping=True` holds out rows, but no class has 3 of them (2 stay for training). "
+                'Set validation_split="classes", or early_stopping=False.'
+            )
+        n_held[np.argmax(count)] = 1
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(labels[order], kind="stable")]
+    number = np.empty_like(order)  # of each row within its class, in random order
+    number[order] = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
+    held: npt.NDArray[np.bool_] = number < n_held[labels]
+    return held
+
+
+def _held_classes(
+    labels: Index, count: Index, fraction: float, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    candidates = np.flatnonzero(count >= 2)
+    n_held = max(round(fraction * len(count)), 2)
+    if len(candidates) < n_held + 1 or len(count) < n_held + 2:
+        raise ValueError(
+            f'validation_split="classes" holds out {n_held} classes of 2 rows or more and trains on at least 2 others; '
+            f"got {len(count)} classes, {len(candidates)} of them with 2 rows or more. "
+            'Set validation_split="rows", a smaller `validation_fraction`, or early_stopping=False.'
+        )
+    return np.isin(labels, rng.choice(candidates, n_held, replace=False))

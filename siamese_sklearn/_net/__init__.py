@@ -1,0 +1,20 @@
+"""The only importer of skorch: building the net, its batches and callbacks; devices and seeds."""
+
+from siamese_sklearn._net._build import OPTIMIZERS, build_net, embed, embedding_distance, train
+from siamese_sklearn._net._device import resolve_device, seeded, threads
+from siamese_sklearn._net._rows import Rows
+from siamese_sklearn._net._run import TrainingRun, Watch
+
+__all__ = [
+    "OPTIMIZERS",
+    "Rows",
+    "TrainingRun",
+    "Watch",
+    "build_net",
+    "embed",
+    "embedding_distance",
+    "resolve_device",
+    "seeded",
+    "threads",
+    "train",
+]

@@ -1,0 +1,206 @@
+"""From parameters to a skorch net, training it, and embedding with it."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from skorch import NeuralNet
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor, nn
+
+from siamese_sklearn._checks import check_option
+from siamese_sklearn._net._callbacks import Monitor, Progress, RetrievalStopping, restore, snapshot
+from siamese_sklearn._net._rows import Rows
+from siamese_sklearn._net._run import BatchIterator, TrainingRun
+
+__all__ = ["OPTIMIZERS", "Criterion", "build_net", "embed", "embedding_distance", "train"]
+
+OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "sgd": torch.optim.SGD,
+}
+
+ROWS_AT_ONCE = 2048
+
+# What skorch calls our parameters, or what is none of the user's business.
+_TAKEN = {
+    "module": "tower",
+    "criterion": "loss",
+    "optimizer": "optimizer",
+    "lr": "lr",
+    "max_epochs": "max_epochs",
+    "batch_size": "batch_size",
+    "callbacks": "callbacks",
+    "device": "device",
+    "verbose": "verbose",
+    "warm_start": "warm_start",
+    "train_split": "early_stopping",
+    "dataset": "X",
+    "iterator_train": "batch_size",
+}
+
+
+class Criterion(nn.Module):
+    """The loss as skorch calls it: on the embeddings of rows, of pairs or of triplets."""
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    @property
+    def n_active(self) -> Tensor | None:
+        """How many pairs or triplets had a part in the last value; None if the loss does not tell."""
+        return getattr(self.loss, "n_active", None)
+
+    def forward(self, embeddings: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:
+        """Loss of a batch."""
+        value: Tensor
+        if isinstance(embeddings, Tensor):
+            value = self.loss(embeddings, target)
+        elif len(embeddings) == 2:
+            value = self.loss.forward_pairs(*embeddings, target)  # type: ignore[operator]
+        else:
+            value = self.loss.forward_triplets(*embeddings)  # type: ignore[operator]
+        return value
+
+
+class _Net(NeuralNet):  # type: ignore[misc]
+    """A NeuralNet that does not walk through all layers before every batch to set a mode that they have already."""
+
+    def _set_training(self, training: bool = True) -> None:
+        if self.module_.training != training or self.criterion_.training != training:
+            super()._set_training(training)
+
+
+def build_net(
+    module: nn.Module,
+    loss: nn.Module,
+    *,
+    optimizer: str | type[torch.optim.Optimizer],
+    lr: float,
+    weight_decay: float,
+    callbacks: list[Any] | None,
+    net_params: dict[str, Any] | None,
+    device: torch.device,
+) -> NeuralNet:
+    """Make and initialise the skorch net.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `optimizer`, `callbacks` or `net_params` do not fit; the message names the parameter.
+    """
+    given = _check_net_params(net_params)
+    optimizer_class = _optimizer_class(optimizer)
+    options = _optimizer_options(optimizer_class, weight_decay, device)
+    ours = [("progress", Progress()), ("monitor", Monitor()), ("retrieval_stopping", RetrievalStopping())]
+    settings: dict[str, Any] = {
+        "module": module,
+        "criterion": Criterion(loss),
+        "optimizer": optimizer_class,
+        "lr": lr,
+        "iterator_train": BatchIterator,
+        "train_split": None,
+        "callbacks": ours + copy.deepcopy(list(callbacks or [])),
+        "callbacks__valid_loss": None,
+        "callbacks__print_log": None,
+        "device": str(device),
+        "verbose": 0,
+        **{f"optimizer__{key}": value for key, value in options.items()},
+        **given,
+    }
+    try:
+        net = _Net(**settings)
+        net.initialize()
+    except (ValueError, TypeError, AttributeError) as error:
+        raise type(error)(
+            f"The net could not be made; look at `net_params`, `callbacks` and `optimizer`: {error}"
+        ) from error
+    return net
+
+
+def embedding_distance(net: NeuralNet) -> str:
+    """Name of the distance in which the embeddings are to be compared: that of the loss, or its root if it is squared."""
+    distance = getattr(net.criterion_.loss, "distance", "euclidean")
+    return distance if distance in ("manhattan", "cosine") else "euclidean"
+
+
+def train(net: NeuralNet, run: TrainingRun) -> None:
+    """Train for `run.n_epochs` epochs; if that fails, put the weights back as they were.
+
+    Ctrl-C stops training and keeps what was learned, with a warning.
+    """
+    before = snapshot(net)
+    n_epochs_before = len(net.history)
+    try:
+        net.partial_fit(run, epochs=run.n_epochs)
+    except BaseException:
+        restore(net, before)
+        raise
+    history = net.history
+    if len(history) > n_epochs_before and "train_batch_count" not in history[-1]:
+        monitor = dict(net.callbacks_)["monitor"]
+        del history[-1]  # the epoch was not finished
+        if not monitor.failed_:
+            warnings.warn(
+                f"Training was interrupted in epoch {len(history) + 1}; the model keeps what it has learned so far.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+
+def embed(module: nn.Module, rows: Rows) -> npt.NDArray[np.float32]:
+    """Embeddings of all rows, in slices.
+
+    Returns
+    -------
+    array of shape (n, n_components)
+    """
+    module.eval()
+    embeddings = np.empty((len(rows), module.n_components), dtype=np.float32)  # type: ignore[call-overload]
+    with torch.inference_mode():
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            embeddings[part] = module(rows.take(part)).float().cpu().numpy()
+    return embeddings
+
+
+def _check_net_params(net_params: dict[str, Any] | None) -> dict[str, Any]:
+    if net_params is None:
+        return {}
+    if not isinstance(net_params, dict):
+        raise TypeError(
+            f"`net_params` must be a dict of parameters of skorch.NeuralNet; got {type(net_params).__name__}."
+        )
+    for name, ours in _TAKEN.items():
+        if name in net_params:
+            raise ValueError(f"`net_params` must not set {name!r}; set `{ours}` of the estimator instead.")
+    return net_params
+
+
+def _optimizer_class(optimizer: str | type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
+        return optimizer
+    if isinstance(optimizer, str):
+        return OPTIMIZERS[check_option("optimizer", optimizer, OPTIMIZERS)]
+    raise TypeError(
+        f"`optimizer` must be {', '.join(map(repr, OPTIMIZERS))} or a subclass of torch.optim.Optimizer; got {optimizer!r}."
+    )
+
+
+def _optimizer_options(
+    optimizer: type[torch.optim.Optimizer], weight_decay: float, device: torch.device
+) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if "weight_decay" in inspect.signature(optimizer).parameters:
+        options["weight_decay"] = weight_decay
+    if optimizer in OPTIMIZERS.values() and device.type in ("cpu", "cuda"):
+        options["fused"] = True
+    return options

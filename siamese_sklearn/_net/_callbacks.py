@@ -1,0 +1,166 @@
+"""skorch callbacks: they watch the run that training was handed, and keep nothing of it."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from siamese_sklearn._net._run import TrainingRun
+
+__all__ = ["Monitor", "Progress", "RetrievalStopping", "restore", "snapshot"]
+
+_DENORMAL = 1e-30
+_STEPS_BETWEEN_FLUSHES = 100
+_COLLAPSED = 1e-3  # spread of the embeddings over their mean square norm
+
+
+def snapshot(net: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Copy of all weights, of the network and of a loss that has its own."""
+    return copy.deepcopy(net.module_.state_dict()), copy.deepcopy(net.criterion_.state_dict())
+
+
+def restore(net: Any, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """Put copied weights back."""
+    net.module_.load_state_dict(state[0])
+    net.criterion_.load_state_dict(state[1])
+
+
+class Monitor(Callback):  # type: ignore[misc]
+    """Records active pairs and spread of the embeddings, keeps Adam quick, and stops at a loss that is not finite."""
+
+    def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:  # noqa: N803
+        """Forget the last call."""
+        self.step_ = 0
+        self.failed_ = False
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Keep the weights in case this epoch spoils them."""
+        self.before_epoch_ = snapshot(net)
+
+    def on_batch_end(self, net: Any, y_pred: Any = None, **kwargs: Any) -> None:
+        """Look at the loss of the batch just done."""
+        self.step_ += 1
+        if self.step_ % _STEPS_BETWEEN_FLUSHES == 0 and net.device == "cpu":
+            _flush_denormals(net.optimizer_)
+        history = net.history
+        n_active = getattr(net.criterion_, "n_active", None)
+        if n_active is not None:
+            history.record_batch("n_active", float(n_active))
+        if not math.isfinite(history[-1]["batches"][-1]["train_loss"]):
+            self.failed_ = True
+            raise KeyboardInterrupt  # skorch's signal to stop training
+        self.last_embeddings_ = y_pred
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Record the means of the epoch."""
+        batches = net.history[-1]["batches"]
+        if batches and "n_active" in batches[0]:
+            net.history.record("n_active", sum(batch["n_active"] for batch in batches) / len(batches))
+        net.history.record("spread", _spread(self.last_embeddings_))
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Warn of what went wrong, with what to do."""
+        if self.failed_:
+            restore(net, self.before_epoch_)
+            warnings.warn(
+                "The loss became NaN or infinite; training stopped, with the weights of the last epoch that was finite. "
+                "Lower `lr`, keep `normalize=True`, or look for extreme values in X.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        elif len(net.history) and net.history[-1].get("spread", 1.0) < _COLLAPSED:
+            warnings.warn(
+                f"The embeddings have collapsed towards one point (their spread is {net.history[-1]['spread']:.1e}). "
+                'Use mining="all" or "semihard", a lower `lr`, or a larger `batch_size`.',
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        self.before_epoch_ = self.last_embeddings_ = None
+
+
+class RetrievalStopping(Callback):  # type: ignore[misc]
+    """Stops when the watched measure no longer rises, and restores the weights of its best epoch."""
+
+    def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:  # noqa: N803
+        """Forget the last call."""
+        self.best_score_ = -math.inf
+        self.best_state_ = None
+        self.epochs_since_best_ = 0
+
+    def on_epoch_end(self, net: Any, dataset_train: TrainingRun, **kwargs: Any) -> None:
+        """Measure, and stop when patience is used up."""
+        watch = dataset_train.watch
+        if watch is None:
+            return
+        score = watch.measure(net)
+        best = score > self.best_score_
+        net.history.record("valid_score", score)
+        net.history.record("valid_score_best", best)
+        if best:
+            self.best_score_, self.best_state_, self.epochs_since_best_ = score, snapshot(net), 0
+            return
+        self.epochs_since_best_ += 1
+        if self.epochs_since_best_ >= watch.patience:
+            raise KeyboardInterrupt  # skorch's signal to stop training
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Put the best weights back."""
+        if self.best_state_ is not None:
+            restore(net, self.best_state_)
+        self.best_state_ = None
+
+
+class Progress(Callback):  # type: ignore[misc]
+    """A tqdm bar over all epochs, with the loss and the time left."""
+
+    def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:  # noqa: N803
+        """Open the bar, if wanted."""
+        n_steps = X.n_epochs * X.batches.n_batches
+        self.bar_ = tqdm(total=n_steps, unit="batch", disable=X.verbose == 0, leave=X.verbose > 0)
+        self.n_epochs_ = X.n_epochs
+        self.epoch_ = 0
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Name the epoch."""
+        self.epoch_ += 1
+        self.bar_.set_description(f"epoch {self.epoch_}/{self.n_epochs_}", refresh=False)
+
+    def on_batch_end(self, net: Any, loss: Tensor | None = None, **kwargs: Any) -> None:
+        """Move on by one batch."""
+        self.bar_.update()
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Show the figures of the epoch."""
+        row = net.history[-1]
+        figures = {key: f"{row[key]:.4g}" for key in ("train_loss", "valid_score") if key in row}
+        self.bar_.set_postfix(figures)
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Close the bar."""
+        self.bar_.close()
+        self.bar_ = None
+
+
+def _flush_denormals(optimizer: torch.optim.Optimizer) -> None:
+    """Zero what has decayed so far that it only slows the processor down."""
+    for state in optimizer.state.values():
+        for value in state.values():
+            if isinstance(value, Tensor) and value.is_floating_point() and value.ndim > 0:
+                value.masked_fill_(value.abs() < _DENORMAL, 0.0)
+
+
+def _spread(embeddings: Tensor | tuple[Tensor, ...]) -> float:
+    """Variance of the embeddings about their mean, over their mean square norm: 0 collapsed, 1 all around."""
+    rows = embeddings if isinstance(embeddings, Tensor) else torch.cat(embeddings)
+    rows = rows.detach().double()
+    mean_square = rows.square().sum(1).mean()
+    spread = (rows - rows.mean(0)).square().sum(1).mean() / mean_square.clamp(min=torch.finfo(rows.dtype).tiny)
+    return float(spread)

@@ -1,0 +1,89 @@
+"""One call of training: the data, the batches, and what to watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from siamese_sklearn._net._rows import Batch, Rows
+from siamese_sklearn.sampling import BalancedBatches, ShuffledBatches
+
+__all__ = ["BatchIterator", "TrainingRun", "Watch"]
+
+
+@dataclass
+class Watch:
+    """Held-out data and when to stop.
+
+    Attributes
+    ----------
+    measure : callable
+        Takes the skorch net, returns the figure to watch, the higher the better.
+    patience : int
+        Epochs without a new best after which training stops.
+    """
+
+    measure: Callable[[Any], float]
+    patience: int
+
+
+@dataclass
+class TrainingRun(Dataset[Any]):
+    """What one call of `fit` or `partial_fit` hands to skorch as its dataset.
+
+    Everything that belongs to the call and not to the model is here, so the fitted net holds on to no data.
+    """
+
+    rows: Rows
+    target: Tensor  # labels of rows, or same of pairs, or zeros of triplets; (n,)
+    batches: BalancedBatches | ShuffledBatches
+    rng: np.random.Generator
+    n_epochs: int
+    augment: Callable[[Tensor], Tensor] | None = None
+    watch: Watch | None = None
+    verbose: int = 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def epoch(self) -> Iterator[tuple[Batch, Tensor]]:
+        """Yield (batch, target) for one epoch."""
+        for index in self.batches.epoch(self.rng):
+            batch = self.rows.take(index)
+            if self.augment is not None:
+                batch = self._augmented(batch, self.augment)
+            yield batch, self.target[torch.from_numpy(index).to(self.target.device)]
+
+    def _augmented(self, batch: Batch, augment: Callable[[Tensor], Tensor]) -> Batch:
+        if isinstance(batch, tuple):
+            return tuple(_check_augmented(augment(side), side) for side in batch)
+        return _check_augmented(augment(batch), batch)
+
+
+class BatchIterator:
+    """skorch's `iterator_train`: whole batches instead of single samples glued together."""
+
+    def __init__(self, dataset: TrainingRun, batch_size: int) -> None:
+        del batch_size  # the batches are laid out already
+        self._run = dataset
+
+    def __len__(self) -> int:
+        return self._run.batches.n_batches
+
+    def __iter__(self) -> Iterator[tuple[Batch, Tensor]]:
+        return self._run.epoch()
+
+
+def _check_augmented(after: Any, before: Tensor) -> Tensor:
+    if isinstance(after, Tensor) and after.shape == before.shape and after.is_floating_point():
+        return after.to(before)
+    came = f"{after.dtype} of shape {tuple(after.shape)}" if isinstance(after, Tensor) else type(after).__name__
+    raise ValueError(
+        f"`augment` must return a float tensor of the shape of its batch, {tuple(before.shape)}; got {came}."
+    )

@@ -1,0 +1,290 @@
+"""Retrieval measures: how many of the nearest neighbours of a row carry its label.
+
+Every measure looks at the gallery in order of distance from a query. Rows at one distance have no order of
+their own, so ties are broken pessimistically: among equal distances the relevant rows come last. A value is
+thus the least that any order of the ties gives, and collapsed embeddings score badly whatever the order of
+their rows. Equal are:
+
+- the distances to identical gallery rows, always (they are computed once);
+- distances that agree to float32 precision, in which they are compared (they are computed in float64);
+- cosine distances that agree to 12 decimals (rows of one direction and different lengths).
+
+Rows that a collapsed network leaves apart by rounding noise are not ties: their order is chance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from siamese_sklearn._checks import check_integer, check_option
+from siamese_sklearn.distances import DISTANCES
+
+__all__ = ["CHUNK_BYTES", "check_labelled", "map_at_r", "r_precision", "recall_at_k"]
+
+CHUNK_BYTES = 64 * 2**20  # of the float64 distances that are held at once
+
+IntArray = npt.NDArray[np.int64]
+_PerQuery = Callable[[npt.NDArray[np.bool_], IntArray], npt.NDArray[Any]]
+
+
+def recall_at_k(
+    embeddings: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    k: int = 1,
+    *,
+    gallery: npt.ArrayLike | None = None,
+    gallery_labels: npt.ArrayLike | None = None,
+    distance: str = "euclidean",
+) -> float:
+    """Share of the queries that find at least one relevant row among their `k` nearest.
+
+    Parameters
+    ----------
+    embeddings : array-like of shape (n, d)
+        The queries. Without `gallery` each row searches all the others; its duplicates are among them, itself
+        is not.
+    labels : array-like of shape (n,)
+        Numbers or strings; a gallery row of the query's label is relevant.
+    k : int, default=1
+        Above the size of the gallery it means all of it.
+    gallery : array-like of shape (m, d), default=None
+        The rows to search, if they are not the queries themselves.
+    gallery_labels : array-like of shape (m,), default=None
+    distance : {"euclidean", "sqeuclidean", "manhattan", "cosine"}, default="euclidean"
+
+    Returns
+    -------
+    float
+        Between 0 and 1. Queries with no relevant row in the gallery do not count. Equal distances are ordered
+        to the query's disadvantage: the relevant rows come last.
+
+    Raises
+    ------
+    ValueError
+        If no query has a relevant row, or the gallery comes without its labels.
+
+    See Also
+    --------
+    map_at_r : Looks at all relevant rows and at their order.
+
+    References
+    ----------
+    Jegou, Douze & Schmid 2011, "Product Quantization for Nearest Neighbor Search".
+
+    Examples
+    --------
+    >>> recall_at_k([[0.0], [1.0], [3.0], [5.0]], ["a", "a", "b", "a"])
+    0.6666666666666666
+    """
+    check_integer("k", k, low=1)
+    task = _check_task(embeddings, labels, gallery, gallery_labels)
+    return _mean_over_queries(_found, task, distance, depth=k)
+
+
+def r_precision(
+    embeddings: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    gallery: npt.ArrayLike | None = None,
+    gallery_labels: npt.ArrayLike | None = None,
+    distance: str = "euclidean",
+) -> float:
+    """Share of relevant rows among the R nearest, R being the number of relevant rows; mean over queries.
+
+    Parameters, Returns and Raises are those of `recall_at_k`.
+
+    See Also
+    --------
+    map_at_r : Also rewards relevant rows for standing early among the R.
+
+    References
+    ----------
+    Manning, Raghavan & Schuetze 2008, "Introduction to Information Retrieval", chapter 8.
+
+    Examples
+    --------
+    >>> r_precision([[0.0], [1.0], [3.0], [5.0]], ["a", "a", "b", "a"])
+    0.5
+    """
+    task = _check_task(embeddings, labels, gallery, gallery_labels)
+    return _mean_over_queries(_r_precision, task, distance)
+
+
+def map_at_r(
+    embeddings: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    gallery: npt.ArrayLike | None = None,
+    gallery_labels: npt.ArrayLike | None = None,
+    distance: str = "euclidean",
+) -> float:
+    r"""Mean average precision at R, R being the number of relevant rows: 1 if they are exactly the R nearest.
+
+    Parameters, Returns and Raises are those of `recall_at_k`.
+
+    See Also
+    --------
+    r_precision : The same without regard to the order of the R nearest.
+
+    Notes
+    -----
+    Mean over the queries of :math:`\frac{1}{R} \sum_{i=1}^{R} P(i)\,\mathrm{rel}(i)`, where P(i) is the
+    precision among the i nearest and rel(i) is 1 if the i-th is relevant, else 0.
+
+    References
+    ----------
+    Musgrave, Belongie & Lim 2020, "A Metric Learning Reality Check".
+
+    Examples
+    --------
+    >>> map_at_r([[0.0], [1.0], [3.0], [5.0]], ["a", "a", "b", "a"])
+    0.4166666666666667
+    """
+    task = _check_task(embeddings, labels, gallery, gallery_labels)
+    return _mean_over_queries(_average_precision_at_r, task, distance)
+
+
+def _found(ranked: npt.NDArray[np.bool_], n_relevant: IntArray) -> npt.NDArray[Any]:
+    found: npt.NDArray[Any] = ranked.max(axis=1)
+    return found
+
+
+def _r_precision(ranked: npt.NDArray[np.bool_], n_relevant: IntArray) -> npt.NDArray[Any]:
+    within_r = np.arange(ranked.shape[1]) < n_relevant[:, None]  # (B, depth)
+    share: npt.NDArray[Any] = (ranked & within_r).sum(axis=1) / n_relevant
+    return share
+
+
+def _average_precision_at_r(ranked: npt.NDArray[np.bool_], n_relevant: IntArray) -> npt.NDArray[Any]:
+    place = np.arange(1, ranked.shape[1] + 1)
+    precision = ranked.cumsum(axis=1) / place  # (B, depth)
+    counted = ranked & (place <= n_relevant[:, None])
+    mean: npt.NDArray[Any] = np.where(counted, precision, 0.0).sum(axis=1) / n_relevant
+    return mean
+
+
+class _Task(NamedTuple):
+    """Queries, the gallery they search and what is relevant to them."""
+
+    queries: Tensor  # (n, d)
+    gallery: Tensor  # (m, d)
+    query_labels: IntArray  # (n,), codes
+    gallery_labels: IntArray  # (m,), codes
+    n_relevant: IntArray  # (n,)
+    leave_one_out: bool
+
+
+def _mean_over_queries(measure: _PerQuery, task: _Task, distance: str, depth: int | None = None) -> float:
+    check_option("distance", distance, DISTANCES)
+    answerable = np.flatnonzero(task.n_relevant)
+    if len(answerable) == 0:
+        alone = "no label in `labels` occurs twice"
+        apart = "`labels` and `gallery_labels` share no label"
+        raise ValueError(f"No query has a relevant row to find: {alone if task.leave_one_out else apart}.")
+    # Queries with about the same R share a chunk, which then looks no deeper than it must.
+    by_depth = answerable[np.argsort(task.n_relevant[answerable], kind="stable")]
+    chunks = _ranked_relevance(task, by_depth, distance, depth)
+    return float(np.concatenate([measure(ranked, n_relevant) for ranked, n_relevant in chunks]).mean())
+
+
+def _ranked_relevance(
+    task: _Task, queries: IntArray, distance: str, depth: int | None
+) -> Iterator[tuple[npt.NDArray[np.bool_], IntArray]]:
+    """Yield, a chunk of B queries at a time, which of the `depth` (None: R) nearest are relevant, and R.
+
+    Shapes (B, depth) and (B,).
+    """
+    scale = _power_of_two_below(task.queries, task.gallery)
+    distinct, copy_of = torch.unique(task.gallery * scale, dim=0, return_inverse=True)
+    n_gallery = len(task.gallery)
+    step = max(CHUNK_BYTES // (8 * n_gallery), 1)
+    for start in range(0, len(queries), step):
+        chunk = queries[start : start + step]
+        order = _order_codes(_distance_matrix(task.queries[chunk] * scale, distinct, distance))
+        keys = order[:, copy_of].numpy()  # (B, m)
+        keys += task.query_labels[chunk, None] == task.gallery_labels  # the last bit: is it relevant?
+        if task.leave_one_out:
+            keys[np.arange(len(chunk)), chunk] = np.iinfo(np.int32).max - 1  # last and irrelevant
+        n_relevant = task.n_relevant[chunk]
+        nearest = min(n_relevant.max() if depth is None else depth, n_gallery)
+        ranked = np.sort(np.partition(keys, nearest - 1, axis=1)[:, :nearest], axis=1)
+        yield (ranked & 1).astype(bool), n_relevant
+
+
+def _power_of_two_below(*rows: Tensor) -> float:
+    """Factor that brings all entries below 1, exactly, so that float32 can hold squared distances."""
+    peak = max(float(each.abs().max()) for each in rows)
+    return 2.0 ** -max(math.frexp(peak)[1], -1000)
+
+
+def _order_codes(distances: Tensor) -> Tensor:
+    """Even int32 codes in the order of the distances: positive floats order like their bit patterns."""
+    single = distances.float().clamp_(min=torch.finfo(torch.float32).tiny)
+    return single.view(torch.int32).sub_(2**30).mul_(2)
+
+
+def _distance_matrix(queries: Tensor, gallery: Tensor, distance: str) -> Tensor:
+    """Distances that rank like `distance`, (B, m).
+
+    One matrix product of the rows as they are: not centred, so that whole numbers (binary codes) stay exact.
+    """
+    if distance == "manhattan":
+        return torch.cdist(queries, gallery, p=1.0)
+    if distance == "cosine":
+        tiny = torch.finfo(torch.float64).tiny
+        lengths = queries.norm(dim=1).clamp(min=tiny)[:, None], gallery.norm(dim=1).clamp(min=tiny)
+        similarity = (queries @ gallery.T).div_(lengths[0]).div_(lengths[1])
+        return (1.0 - similarity).round_(decimals=12)
+    squares = queries.square().sum(dim=1)[:, None] + gallery.square().sum(dim=1)  # (B, m)
+    return squares.addmm_(queries, gallery.T, alpha=-2.0)
+
+
+def _check_task(
+    embeddings: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    gallery: npt.ArrayLike | None,
+    gallery_labels: npt.ArrayLike | None,
+) -> _Task:
+    queries, query_labels = check_labelled("embeddings", embeddings, "labels", labels)
+    if (gallery is None) != (gallery_labels is None):
+        missing, given = ("gallery", "gallery_labels") if gallery is None else ("gallery_labels", "gallery")
+        raise ValueError(
+            f"`{given}` came without `{missing}`; pass both, or neither for leave-one-out retrieval."
+        )
+    if gallery is None or gallery_labels is None:
+        codes = np.unique(query_labels, return_inverse=True)[1]
+        return _Task(queries, queries, codes, codes, np.bincount(codes)[codes] - 1, True)
+    rows, row_labels = check_labelled("gallery", gallery, "gallery_labels", gallery_labels)
+    if rows.shape[1] != queries.shape[1]:
+        raise ValueError(
+            f"`gallery` must have as many columns as `embeddings` ({queries.shape[1]}); got {rows.shape[1]}."
+        )
+    codes = np.unique(np.concatenate([query_labels, row_labels]), return_inverse=True)[1]
+    query_codes, row_codes = codes[: len(queries)], codes[len(queries) :]
+    n_relevant = np.bincount(row_codes, minlength=codes.max(initial=0) + 1)[query_codes]
+    return _Task(queries, rows, query_codes, row_codes, n_relevant, False)
+
+
+def check_labelled(
+    name: str, embeddings: npt.ArrayLike, labels_name: str, labels: npt.ArrayLike
+) -> tuple[Tensor, npt.NDArray[Any]]:
+    """Return embeddings as a float64 Tensor (n, d) and their labels (n,), or raise an error naming them."""
+    rows = np.array(embeddings, dtype=np.float64)
+    codes = np.asarray(labels)
+    if rows.ndim != 2 or rows.shape[1] == 0:
+        raise ValueError(f"`{name}` must have shape (n, d) with d >= 1; got {rows.shape}.")
+    if codes.shape != rows.shape[:1]:
+        raise ValueError(
+            f"`{labels_name}` must have a label per row of `{name}`, shape ({len(rows)},); got {codes.shape}."
+        )
+    if not np.isfinite(rows).all():
+        n_wrong = int((~np.isfinite(rows)).sum())
+        raise ValueError(f"`{name}` must be finite; {n_wrong} of its numbers are NaN or infinite.")
+    return torch.from_numpy(rows), codes

@@ -1,0 +1,235 @@
+"""Verification measures: how well a threshold on the score tells pairs of one class from pairs of two.
+
+`same` is 1 for two rows of one class and 0 for two of different classes, `score` is higher the more alike
+they are, and a pair is accepted as the same when its score is at least the threshold. FAR, the false-accept
+rate, is the share of different pairs accepted; FRR, the false-reject rate, that of same pairs rejected.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.utils import check_random_state
+
+from siamese_sklearn._checks import check_integer, check_number, check_option
+from siamese_sklearn._retrieval import CHUNK_BYTES, check_labelled
+from siamese_sklearn.distances import DISTANCES, paired
+
+__all__ = ["accept_counts", "check_scored_pairs", "eer", "far_frr_curve", "pair_scores", "tar_at_far"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+def far_frr_curve(same: npt.ArrayLike, score: npt.ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """False-accept and false-reject rates at every threshold that makes a difference.
+
+    Parameters
+    ----------
+    same : array-like of shape (n,)
+        1 or True for pairs of one class, 0 or False for pairs of different classes; both must occur.
+    score : array-like of shape (n,)
+        Higher means more alike.
+
+    Returns
+    -------
+    far, frr, thresholds : ndarray of shape (n_thresholds,)
+        Thresholds decrease: infinity, where nothing is accepted, then each distinct score; at the last one
+        all pairs are accepted. FAR never falls and FRR never rises along them.
+
+    Raises
+    ------
+    ValueError
+        If a kind of pair is missing, or a score is NaN or infinite.
+
+    See Also
+    --------
+    sklearn.metrics.det_curve : The same rates without the end at infinity.
+
+    Examples
+    --------
+    >>> far, frr, thresholds = far_frr_curve([1, 0, 1, 0], [0.9, 0.6, 0.4, 0.1])
+    >>> far
+    array([0. , 0. , 0.5, 0.5, 1. ])
+    >>> frr
+    array([1. , 0.5, 0.5, 0. , 0. ])
+    >>> thresholds
+    array([inf, 0.9, 0.6, 0.4, 0.1])
+    """
+    false_accepts, true_accepts, thresholds = accept_counts(same, score)
+    n_different, n_same = false_accepts[-1], true_accepts[-1]
+    return false_accepts / n_different, (n_same - true_accepts) / n_same, thresholds
+
+
+def eer(same: npt.ArrayLike, score: npt.ArrayLike) -> float:
+    """Equal error rate: where the false-accept rate equals the false-reject rate.
+
+    Between two neighbouring points of `far_frr_curve` both rates are taken as straight lines. `same`, `score`
+    and the errors are those of `far_frr_curve`.
+
+    Returns
+    -------
+    float
+        0 if some threshold separates the pairs, 0.5 if all scores are equal, 1 if the order is the reverse.
+
+    Examples
+    --------
+    >>> eer([1, 1, 0, 1, 0, 0], [0.9, 0.8, 0.7, 0.6, 0.2, 0.1])
+    0.3333333333333333
+    """
+    far, frr, _ = far_frr_curve(same, score)
+    after = int(np.argmax(far >= frr))  # never 0: the curve begins at far 0, frr 1
+    gap_before, gap_after = (frr - far)[after - 1], (frr - far)[after]
+    share = gap_before / (gap_before - gap_after)
+    return float(far[after - 1] + share * (far[after] - far[after - 1]))
+
+
+def tar_at_far(same: npt.ArrayLike, score: npt.ArrayLike, far: float = 0.01) -> float:
+    """Highest true-accept rate at a false-accept rate of at most `far`.
+
+    A threshold reaches it: nothing is interpolated. `same`, `score` and the errors are those of
+    `far_frr_curve`.
+
+    Parameters
+    ----------
+    same, score : array-like of shape (n,)
+    far : float, default=0.01
+        Between 0 and 1. A rate below 1 / (number of different pairs) allows no false accept at all.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> tar_at_far([1, 1, 0, 1, 0, 0], [0.9, 0.8, 0.7, 0.6, 0.2, 0.1], far=0.0)
+    0.6666666666666666
+    """
+    check_number("far", far, low=0.0, high=1.0)
+    false_accepts, true_accepts, _ = accept_counts(same, score)
+    allowed = false_accepts / false_accepts[-1] <= far
+    return float(true_accepts[allowed].max() / true_accepts[-1])
+
+
+def accept_counts(same: npt.ArrayLike, score: npt.ArrayLike) -> tuple[IntArray, IntArray, FloatArray]:
+    """Count the different pairs and the same pairs accepted at each threshold of `far_frr_curve`."""
+    is_same, values = check_scored_pairs(same, score)
+    order = np.argsort(-values, kind="stable")
+    values = values[order]
+    n_accepted = np.append(
+        np.flatnonzero(values[1:] != values[:-1]) + 1, len(values)
+    )  # equal scores go together
+    true_accepts = np.append(0, np.cumsum(is_same[order])[n_accepted - 1])
+    false_accepts = np.append(0, n_accepted) - true_accepts
+    return false_accepts, true_accepts, np.append(np.inf, values[n_accepted - 1])
+
+
+def check_scored_pairs(same: npt.ArrayLike, score: npt.ArrayLike) -> tuple[npt.NDArray[np.bool_], FloatArray]:
+    kinds, values = np.asarray(same), np.asarray(score, dtype=np.float64)
+    if kinds.ndim != 1 or kinds.shape != values.shape:
+        raise ValueError(
+            f"`same` and `score` must have one shape (n,); got {kinds.shape} and {values.shape}."
+        )
+    legal = np.isin(kinds, (0, 1)) & (kinds.dtype.kind not in "US")  # isin takes "1" for 1
+    if not legal.all():
+        found = list(dict.fromkeys(kinds[~legal].tolist()))[:3]
+        raise ValueError(f"`same` must be 1 (same) or 0 (different) for each pair; got {found}.")
+    is_same = kinds.astype(bool)
+    if is_same.all() or not is_same.any():
+        raise ValueError(
+            f"`same` must hold both kinds of pairs, 1 (same) and 0 (different); got {int(is_same.sum())} "
+            f"same and {int((~is_same).sum())} different."
+        )
+    if not np.isfinite(values).all():
+        raise ValueError(f"`score` must be finite; {int((~np.isfinite(values)).sum())} are NaN or infinite.")
+    return is_same, values
+
+
+def pair_scores(
+    embeddings: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    *,
+    distance: str = "euclidean",
+    max_pairs: int = 1_000_000,
+    random_state: int | np.random.RandomState | None = None,
+) -> tuple[IntArray, FloatArray]:
+    """Score pairs of rows by minus their distance, for the measures of verification.
+
+    Parameters
+    ----------
+    embeddings : array-like of shape (n, d)
+    labels : array-like of shape (n,)
+    distance : {"euclidean", "sqeuclidean", "manhattan", "cosine"}, default="euclidean"
+    max_pairs : int, default=1_000_000
+        Where there are more pairs than this, so many are drawn: half of them same and half different, or, if
+        there are too few of one kind, all of it and more of the other. Each kind is drawn uniformly without
+        replacement: FAR, FRR, EER and AUC look at each kind by itself, so the mix does not bias them
+        (accuracy depends on it).
+    random_state : int, RandomState or None, default=None
+        Used only where pairs are drawn.
+
+    Returns
+    -------
+    same : int64 ndarray of shape (n_pairs,)
+        The same pairs come first.
+    score : float64 ndarray of shape (n_pairs,)
+
+    Examples
+    --------
+    >>> same, score = pair_scores([[0.0], [1.0], [3.0]], ["a", "a", "b"])
+    >>> same
+    array([1, 0, 0])
+    >>> score
+    array([-1., -3., -2.])
+    """
+    rows, row_labels = check_labelled("embeddings", embeddings, "labels", labels)
+    check_option("distance", distance, DISTANCES)
+    check_integer("max_pairs", max_pairs, low=2)
+    rng = check_random_state(random_state)
+    codes = np.unique(row_labels, return_inverse=True)[1]
+    by_class = np.argsort(codes, kind="stable")
+    class_end = np.searchsorted(
+        codes[by_class], codes[by_class], side="right"
+    )  # (n,), after the last of its class
+    after = np.arange(1, len(codes) + 1)
+    n_same, n_different = int((class_end - after).sum()), int((len(codes) - class_end).sum())
+    half = max_pairs // 2
+    same_taken = min(n_same, max(half, max_pairs - n_different))
+    left, right = np.hstack(
+        [
+            _draw_pairs(after, class_end - after, same_taken, rng),
+            _draw_pairs(class_end, len(codes) - class_end, min(n_different, max_pairs - same_taken), rng),
+        ]
+    )
+    same = (np.arange(len(left)) < same_taken).astype(np.int64)
+    return same, _scores(rows, by_class[left], by_class[right], distance)
+
+
+def _draw_pairs(first: IntArray, n_partners: IntArray, size: int, rng: np.random.RandomState) -> IntArray:
+    """Draw `size` of the pairs (i, j) with j in first[i], ..., first[i] + n_partners[i] - 1; (2, size)."""
+    ends = np.cumsum(n_partners)
+    ranks = _draw_distinct(int(n_partners.sum()), size, rng)
+    left = np.searchsorted(ends, ranks, side="right")
+    return np.stack([left, first[left] + ranks - (ends - n_partners)[left]])
+
+
+def _draw_distinct(population: int, size: int, rng: np.random.RandomState) -> IntArray:
+    """Draw `size` of range(population) uniformly without replacement, in memory that `size` bounds."""
+    if size == population:
+        return np.arange(population, dtype=np.int64)
+    if population <= 4 * size:
+        return rng.permutation(population)[:size]
+    drawn = np.empty(0, dtype=np.int64)
+    while len(drawn) < size:
+        drawn = np.union1d(drawn, rng.randint(population, size=size, dtype=np.int64))
+    return rng.permutation(drawn)[:size]
+
+
+def _scores(rows: torch.Tensor, left: IntArray, right: IntArray, distance: str) -> FloatArray:
+    score = np.empty(len(left))
+    step = max(CHUNK_BYTES // (8 * max(rows.shape[1], 1)), 1)
+    for start in range(0, len(left), step):
+        chunk = slice(start, start + step)
+        score[chunk] = -paired(rows[left[chunk]], rows[right[chunk]], distance).numpy()
+    return score

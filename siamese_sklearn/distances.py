@@ -1,0 +1,215 @@
+"""Distances between embeddings: row by row (`paired`) and all against all (`pairwise`).
+
+Both are differentiable everywhere that matters to training: identical rows give a gradient of zero, never
+NaN, and near-duplicates keep their exact distance, which a plain matrix product loses to rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from siamese_sklearn._checks import check_option
+
+__all__ = ["DISTANCES", "normalize", "paired", "pairwise"]
+
+DISTANCES = ("euclidean", "sqeuclidean", "manhattan", "cosine")
+
+# A squared distance below this share of the two squared norms lost 10 of float32's 24 bits to cancellation.
+_CANCELLATION = 1e-3
+_REFINED_AT_ONCE = 2**22  # numbers held while such distances are taken again from differences
+
+
+def normalize(embeddings: Tensor) -> Tensor:
+    """Scale each row to unit Euclidean length; a zero row stays zero and has a finite gradient.
+
+    Parameters
+    ----------
+    embeddings : Tensor of shape (n, d)
+
+    Returns
+    -------
+    Tensor of shape (n, d)
+
+    Examples
+    --------
+    >>> import torch
+    >>> normalize(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
+    tensor([[0.6000, 0.8000],
+            [0.0000, 0.0000]])
+    """
+    # Dividing by the largest entry first keeps the squares of 1e-30-sized rows from vanishing.
+    peak = embeddings.detach().abs().amax(dim=-1, keepdim=True)
+    scaled = embeddings / torch.where(peak > 0, peak, torch.ones_like(peak))
+    square = scaled.square().sum(dim=-1, keepdim=True)
+    return scaled * torch.where(square > 0, square, torch.ones_like(square)).rsqrt()
+
+
+def paired(left: Tensor, right: Tensor, distance: str = "euclidean") -> Tensor:
+    """Distance between row i of `left` and row i of `right`.
+
+    Parameters
+    ----------
+    left, right : Tensor of shape (n, d)
+    distance : {"euclidean", "sqeuclidean", "manhattan", "cosine"}, default="euclidean"
+
+    Returns
+    -------
+    Tensor of shape (n,)
+
+    Examples
+    --------
+    >>> import torch
+    >>> paired(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]]))
+    tensor([5.])
+    """
+    check_option("distance", distance, DISTANCES)
+    if distance == "cosine":
+        return 0.5 * (normalize(left) - normalize(right)).square().sum(dim=-1)  # 1 - cos, exact near 0
+    difference = left - right
+    if distance == "manhattan":
+        return difference.abs().sum(dim=-1)
+    square = difference.square().sum(dim=-1)
+    return square if distance == "sqeuclidean" else _sqrt(square)
+
+
+def pairwise(left: Tensor, right: Tensor | None = None, distance: str = "euclidean") -> Tensor:
+    """Distance between every row of `left` and every row of `right` (of `left` again, if that is None).
+
+    Parameters
+    ----------
+    left : Tensor of shape (n, d)
+    right : Tensor of shape (m, d), default=None
+    distance : {"euclidean", "sqeuclidean", "manhattan", "cosine"}, default="euclidean"
+
+    Returns
+    -------
+    Tensor of shape (n, m)
+
+    Notes
+    -----
+    Squared Euclidean distances come from one matrix product of the centred rows; those that cancellation
+    would spoil (near-duplicates) are taken again from the differences themselves, and so is their part of the
+    gradient.
+
+    Examples
+    --------
+    >>> import torch
+    >>> pairwise(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
+    tensor([[0., 5.],
+            [5., 0.]])
+    """
+    check_option("distance", distance, DISTANCES)
+    if distance == "manhattan":
+        return torch.cdist(left, left if right is None else right, p=1.0)
+    if distance == "cosine":
+        left = normalize(left)
+        right = None if right is None else normalize(right)
+        return 0.5 * _squared(left, right)  # |a - b|^2 = 2 - 2 cos on the unit sphere
+    square = _squared(left, right)
+    return square if distance == "sqeuclidean" else _sqrt(square)
+
+
+def _squared(left: Tensor, right: Tensor | None) -> Tensor:
+    with torch.autocast(left.device.type, enabled=False):  # distances need every bit of their inputs
+        if right is None:
+            square: Tensor = _SelfSquaredEuclidean.apply(left)  # type: ignore[no-untyped-call]
+        else:
+            square = _SquaredEuclidean.apply(left, right)  # type: ignore[no-untyped-call]
+    return square
+
+
+def _sqrt(square: Tensor) -> Tensor:
+    root: Tensor = _SafeSqrt.apply(square)  # type: ignore[no-untyped-call]
+    return root
+
+
+def _centred(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+    """Both sets of rows moved to where `left` has its mean: distances stay, and cancel less."""
+    centre = left.mean(0)
+    return left - centre, right - centre
+
+
+def _slices(pairs: Tensor, n_columns: int) -> Iterator[slice]:
+    step = max(_REFINED_AT_ONCE // max(n_columns, 1), 1)
+    return (slice(start, start + step) for start in range(0, len(pairs), step))
+
+
+def _squared_distances(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Squared distances by a matrix product, (n, m); row and column of those taken by differences instead."""
+    a, b = _centred(left, right)
+    scale = a.square().sum(1)[:, None] + b.square().sum(1)[None, :]  # (n, m)
+    square = torch.addmm(scale, a, b.T, alpha=-2.0)
+    row, column = (square < _CANCELLATION * scale).nonzero(as_tuple=True)
+    for part in _slices(row, left.shape[1]):
+        i, j = row[part], column[part]
+        square[i, j] = (left[i] - right[j]).square().sum(1)
+    return square, row, column
+
+
+def _gradient(grad: Tensor, left: Tensor, right: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """2 sum_j grad_ij (left_i - right_j) by a matrix product, the pairs (row, column) by differences; (n, d).
+
+    The gradient of a root grows with 1 / D, so that the rounding of a product would drown that of
+    near-duplicates.
+    """
+    near = grad[row, column]
+    grad = grad.index_put((row, column), grad.new_zeros(()))
+    a, b = _centred(left, right)
+    total = torch.addmm(a * grad.sum(1)[:, None], grad, b, alpha=-1.0)
+    for part in _slices(row, left.shape[1]):
+        i, j = row[part], column[part]
+        total.index_add_(0, i, near[part, None] * (left[i] - right[j]))
+    return 2.0 * total
+
+
+class _SquaredEuclidean(torch.autograd.Function):
+    """Squared Euclidean distances between two sets of rows."""
+
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:
+        square, row, column = _squared_distances(left, right)
+        ctx.save_for_backward(left, right, row, column)
+        return square
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        left, right, row, column = ctx.saved_tensors
+        return _gradient(grad, left, right, row, column), _gradient(grad.T, right, left, column, row)
+
+
+class _SelfSquaredEuclidean(torch.autograd.Function):
+    """Squared Euclidean distances among one set of rows: one product forward, one backward."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        square, row, column = _squared_distances(rows, rows)
+        ctx.save_for_backward(rows, row, column)
+        return square
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        rows, row, column = ctx.saved_tensors
+        return _gradient(grad + grad.T, rows, rows, row, column)  # D_ij and D_ji are one distance
+
+
+class _SafeSqrt(torch.autograd.Function):
+    """Square root whose gradient at zero is zero instead of infinite."""
+
+    @staticmethod
+    def forward(ctx: Any, square: Tensor) -> Tensor:
+        root = square.sqrt()
+        ctx.save_for_backward(root)
+        return root
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (root,) = ctx.saved_tensors
+        return torch.where(root > 0, 0.5 * grad / root, torch.zeros_like(grad))

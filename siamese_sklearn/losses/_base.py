@@ -1,0 +1,150 @@
+"""What all losses share: the cloneable spec, the module that training calls, and the reduction."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from siamese_sklearn._checks import check_option
+from siamese_sklearn.distances import DISTANCES
+
+__all__ = ["EmbeddingLoss", "LossSpec", "mean_or_zero"]
+
+
+class LossSpec(BaseEstimator, ABC):
+    """The parameters of a loss, in scikit-learn's manner (``clone``, ``get_params``, ``set_params``).
+
+    `build` checks the parameters and makes the ``nn.Module``. A subclass names the values that its parameters
+    take in `distances` and `minings`; both are empty for a loss that has no such parameter.
+    """
+
+    distances: ClassVar[tuple[str, ...]] = ()
+    minings: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
+        """Make the module that training calls as ``module(embeddings, labels)``.
+
+        Parameters
+        ----------
+        n_classes : int
+            How many classes the labels 0 .. n_classes - 1 name.
+        n_components : int
+            Number of columns of the embeddings.
+
+        Returns
+        -------
+        EmbeddingLoss
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter has a value that the loss cannot take.
+        """
+
+    def _option(self, name: str, options: tuple[str, ...]) -> str:
+        """Value of a string parameter, checked."""
+        return check_option(f"{type(self).__name__}.{name}", getattr(self, name), options)
+
+
+class EmbeddingLoss(nn.Module, ABC):
+    """A loss on the embeddings of a batch.
+
+    ``module(embeddings, labels)`` makes the pairs or triplets of the batch; `forward_pairs` and
+    `forward_triplets` take ones that are given. Each is computed in float32 or wider, under autocast too, and
+    is zero (with a gradient of zero) for a batch that holds no valid pair or triplet.
+
+    Parameters
+    ----------
+    distance : {"euclidean", "sqeuclidean", "manhattan", "cosine"}
+        The distance between embeddings that the loss shapes.
+
+    Attributes
+    ----------
+    n_active : Tensor of shape ()
+        How many pairs or triplets had a part in the value of the last call; of a batch with labels, ordered
+        ones: row i with row j and row j with row i are two pairs.
+    """
+
+    def __init__(self, distance: str) -> None:
+        super().__init__()
+        self.distance = check_option("distance", distance, DISTANCES)
+        self.n_active = torch.zeros(())
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Loss of the pairs or triplets that `labels` make of the batch.
+
+        Parameters
+        ----------
+        embeddings : Tensor of shape (B, d)
+        labels : Tensor of shape (B,)
+            The classes, as integers.
+
+        Returns
+        -------
+        Tensor of shape ()
+        """
+        with torch.autocast(embeddings.device.type, enabled=False):
+            return self._from_labels(_at_least_float32(embeddings), labels)
+
+    def forward_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
+        """Loss of given pairs.
+
+        Parameters
+        ----------
+        left, right : Tensor of shape (B, d)
+        same : Tensor of shape (B,)
+            1 where both rows are of one class, else 0.
+
+        Returns
+        -------
+        Tensor of shape ()
+        """
+        with torch.autocast(left.device.type, enabled=False):
+            return self._from_pairs(_at_least_float32(left), _at_least_float32(right), same.bool())
+
+    def forward_triplets(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Loss of given triplets.
+
+        Parameters
+        ----------
+        anchor, positive, negative : Tensor of shape (B, d)
+            Row i of `positive` is of the class of row i of `anchor`, row i of `negative` is not.
+
+        Returns
+        -------
+        Tensor of shape ()
+        """
+        with torch.autocast(anchor.device.type, enabled=False):
+            return self._from_triplets(*(_at_least_float32(side) for side in (anchor, positive, negative)))
+
+    @abstractmethod
+    def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def _from_triplets(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor: ...
+
+
+def mean_or_zero(total: Tensor, count: Tensor) -> Tensor:
+    """`total / count`, or zero with a gradient path where nothing was counted.
+
+    Parameters
+    ----------
+    total, count : Tensor of shape ()
+
+    Returns
+    -------
+    Tensor of shape ()
+    """
+    return total / count.clamp(min=1)
+
+
+def _at_least_float32(embeddings: Tensor) -> Tensor:
+    return embeddings.float() if embeddings.dtype in (torch.float16, torch.bfloat16) else embeddings

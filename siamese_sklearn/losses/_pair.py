@@ -1,0 +1,233 @@
+"""Losses on pairs: contrastive, and the exponential energy of the first Siamese face verification."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from siamese_sklearn._checks import check_number
+from siamese_sklearn.distances import paired, pairwise
+from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec, mean_or_zero
+from siamese_sklearn.mining import hard, pair_masks
+
+__all__ = ["ContrastiveLoss", "ExponentialLoss", "contrastive", "exponential"]
+
+
+def contrastive(distance: Tensor, same: Tensor, margin: float) -> Tensor:
+    """Contrastive loss of each pair (Hadsell, Chopra & LeCun 2006).
+
+    Parameters
+    ----------
+    distance : Tensor
+    same : bool Tensor, of the same shape
+    margin : float
+
+    Returns
+    -------
+    Tensor, of the same shape
+        D^2 / 2 where `same`, [margin - D]+^2 / 2 elsewhere.
+
+    Examples
+    --------
+    >>> import torch
+    >>> contrastive(torch.tensor([0.5, 0.5]), torch.tensor([True, False]), margin=1.0)
+    tensor([0.1250, 0.1250])
+    """
+    return 0.5 * torch.where(same, distance, (margin - distance).clamp(min=0)).square()
+
+
+def exponential(distance: Tensor, same: Tensor, bound: float) -> Tensor:
+    """Exponential energy loss of each pair (Chopra, Hadsell & LeCun 2005).
+
+    Parameters
+    ----------
+    distance : Tensor
+        The energy E, at most `bound`.
+    same : bool Tensor, of the same shape
+    bound : float
+        Q, the upper bound of E.
+
+    Returns
+    -------
+    Tensor, of the same shape
+        (2 / Q) E^2 where `same`, 2 Q exp(-2.77 E / Q) elsewhere.
+
+    Examples
+    --------
+    >>> import torch
+    >>> exponential(torch.tensor([1.0, 0.0]), torch.tensor([True, False]), bound=2.0)
+    tensor([1., 4.])
+    """
+    return torch.where(same, (2 / bound) * distance.square(), 2 * bound * torch.exp(-2.77 / bound * distance))
+
+
+class _PairModule(EmbeddingLoss):
+    """Mean of a formula over the same pairs plus its mean over the different pairs closer than `reach`."""
+
+    def __init__(self, distance: str, mining: str, reach: float) -> None:
+        super().__init__(distance)
+        self.mining = mining
+        self.reach = reach
+
+    @abstractmethod
+    def formula(self, distance: Tensor, same: Tensor) -> Tensor:
+        """Loss of each pair from its distance."""
+
+    def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        distance = pairwise(embeddings, distance=self.distance)
+        same, different = pair_masks(labels)
+        if self.mining == "hard":
+            anchor, farthest, nearest = hard(distance.detach(), same, different)
+            distance = torch.stack([distance[anchor, farthest], distance[anchor, nearest]])  # (2, n)
+            same = torch.ones_like(distance, dtype=torch.bool)
+            same[1] = False
+            different = ~same
+        return self._reduce(distance, same, different)
+
+    def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
+        return self._reduce(paired(left, right, self.distance), same, ~same)
+
+    def _from_triplets(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        near, far = paired(anchor, positive, self.distance), paired(anchor, negative, self.distance)
+        distance = torch.stack([near, far])  # (2, B)
+        same = torch.ones_like(distance, dtype=torch.bool)
+        same[1] = False
+        return self._reduce(distance, same, ~same)
+
+    def _reduce(self, distance: Tensor, same: Tensor, different: Tensor) -> Tensor:
+        """Each kind has its own mean, so that the many different pairs do not drown the few same ones."""
+        value = self.formula(distance, same)
+        active = different & (distance.detach() < self.reach)
+        n_same, n_different = same.sum(), active.sum()
+        self.n_active = n_same + n_different
+        return mean_or_zero((value * same).sum(), n_same) + mean_or_zero((value * active).sum(), n_different)
+
+
+class _ContrastiveModule(_PairModule):
+    def __init__(self, distance: str, mining: str, margin: float) -> None:
+        super().__init__(distance, mining, reach=margin)
+        self.margin = margin
+
+    def formula(self, distance: Tensor, same: Tensor) -> Tensor:
+        return contrastive(distance, same, self.margin)
+
+
+class _ExponentialModule(_PairModule):
+    def __init__(self, distance: str, mining: str, bound: float) -> None:
+        super().__init__(distance, mining, reach=math.inf)
+        self.bound = bound
+
+    def formula(self, distance: Tensor, same: Tensor) -> Tensor:
+        return exponential(distance, same, self.bound)
+
+
+class ContrastiveLoss(LossSpec):
+    """Contrastive loss: pulls rows of one class together, pushes others until they are `margin` apart.
+
+    A same pair costs D^2 / 2, a different pair [margin - D]+^2 / 2. The loss of a batch is the mean over its
+    same pairs plus the mean over those of its different pairs that are closer than the margin.
+
+    Take it when one distance threshold has to serve all classes (verification). Where only the order of
+    neighbours counts, `TripletLoss` asks for less and usually separates better.
+
+    Parameters
+    ----------
+    margin : float, default=0.5
+        Distance beyond which a different pair costs nothing; unit-norm embeddings are at most 2 apart.
+    distance : {"euclidean", "manhattan", "cosine"}, default="euclidean"
+    mining : {"all", "hard"}, default="all"
+        "all" takes every pair of the batch; "hard" takes, for each row that has both, its farthest same and
+        its closest different row.
+
+    See Also
+    --------
+    ExponentialLoss : has no margin; different pairs are pushed apart at every distance.
+    TripletLoss : compares distances with each other instead of with a fixed margin.
+
+    References
+    ----------
+    Hadsell, Chopra & LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006.
+
+    Examples
+    --------
+    >>> import torch
+    >>> module = ContrastiveLoss(margin=1.0).build(n_classes=2, n_components=2)
+    >>> module(torch.tensor([[0.0, 0.0], [0.3, 0.4]]), torch.tensor([0, 1]))
+    tensor(0.1250)
+    """
+
+    distances = ("euclidean", "manhattan", "cosine")
+    minings = ("all", "hard")
+
+    def __init__(self, margin: float = 0.5, *, distance: str = "euclidean", mining: str = "all") -> None:
+        self.margin = margin
+        self.distance = distance
+        self.mining = mining
+
+    def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
+        distance = self._option("distance", self.distances)
+        high, also = (2.0, ", which no cosine distance exceeds") if distance == "cosine" else (math.inf, "")
+        margin = check_number(
+            "ContrastiveLoss.margin", self.margin, low=0, low_open=True, high=high, also=also
+        )
+        return _ContrastiveModule(distance, self._option("mining", self.minings), margin)
+
+
+class ExponentialLoss(LossSpec):
+    """Exponential energy loss, the loss of the first Siamese face verification.
+
+    A same pair costs (2 / Q) E^2, a different pair 2 Q exp(-2.77 E / Q), where the energy E is the distance
+    of the two embeddings and Q its upper bound. The loss of a batch is the mean over its same pairs plus the
+    mean over its different pairs. It has no margin.
+
+    Take it for verification with few classes, where a push that never ends (no margin) uses every pair of the
+    batch.
+
+    Parameters
+    ----------
+    bound : float, default=None
+        Q. None means the bound on the unit sphere: 2 for Euclidean, cosine, 2 sqrt(n_components) for
+        Manhattan; set it yourself for embeddings that are not of unit norm.
+    distance : {"euclidean", "manhattan", "cosine"}, default="euclidean"
+        The paper uses "manhattan".
+    mining : {"all", "hard"}, default="all"
+        "all" takes every pair of the batch; "hard" takes, for each row that has both, its farthest same and
+        its closest different row.
+
+    See Also
+    --------
+    ContrastiveLoss : leaves different pairs alone that are a margin apart.
+
+    References
+    ----------
+    Chopra, Hadsell & LeCun, "Learning a Similarity Metric Discriminatively, with Application to Face
+    Verification", CVPR 2005.
+
+    Examples
+    --------
+    >>> import torch
+    >>> module = ExponentialLoss(bound=2.0).build(n_classes=2, n_components=2)
+    >>> module(torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1]))
+    tensor(4.)
+    """
+
+    distances = ("euclidean", "manhattan", "cosine")
+    minings = ("all", "hard")
+
+    def __init__(
+        self, bound: float | None = None, *, distance: str = "euclidean", mining: str = "all"
+    ) -> None:
+        self.bound = bound
+        self.distance = distance
+        self.mining = mining
+
+    def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
+        distance = self._option("distance", self.distances)
+        bound = self.bound
+        if bound is None:
+            bound = 2.0 * math.sqrt(n_components) if distance == "manhattan" else 2.0
+        bound = check_number("ExponentialLoss.bound", bound, low=0, low_open=True, also=" or None")
+        return _ExponentialModule(distance, self._option("mining", self.minings), bound)

@@ -1,0 +1,180 @@
+"""Losses on triplets (anchor, positive, negative)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from siamese_sklearn._checks import check_number
+from siamese_sklearn.distances import paired, pairwise
+from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec, mean_or_zero
+from siamese_sklearn.mining import MINERS, every_triplet, pair_masks
+
+__all__ = ["TripletLoss", "soft_triplet", "triplet"]
+
+
+def triplet(near: Tensor, far: Tensor, margin: float) -> Tensor:
+    """Hinge of each triplet, [D_ap - D_an + margin]+ (Schroff et al. 2015).
+
+    Parameters
+    ----------
+    near, far : Tensor
+        Distances of the anchors to their positives and to their negatives.
+    margin : float
+
+    Returns
+    -------
+    Tensor, of the same shape
+
+    Examples
+    --------
+    >>> import torch
+    >>> triplet(torch.tensor([1.0, 0.0]), torch.tensor([1.5, 1.0]), margin=0.75)
+    tensor([0.2500, 0.0000])
+    """
+    return (near - far + margin).clamp(min=0)
+
+
+def soft_triplet(near: Tensor, far: Tensor) -> Tensor:
+    """Soft margin of each triplet, log(1 + exp(D_ap - D_an)) without overflow (Hermans et al. 2017).
+
+    Parameters
+    ----------
+    near, far : Tensor
+        Distances of the anchors to their positives and to their negatives.
+
+    Returns
+    -------
+    Tensor, of the same shape
+
+    Examples
+    --------
+    >>> import torch
+    >>> soft_triplet(torch.tensor([1e6]), torch.tensor([0.0]))
+    tensor([1000000.])
+    """
+    return softplus(near - far)
+
+
+class _TripletModule(EmbeddingLoss):
+    """Mean over the selected triplets that are not yet solved by the margin."""
+
+    def __init__(self, distance: str, mining: str, margin: float | None) -> None:
+        super().__init__(distance)
+        self.mining = mining
+        self.margin = margin  # None: soft margin
+
+    def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        distance = pairwise(embeddings, distance=self.distance)
+        positive, negative = pair_masks(labels)
+        if self.mining == "all":
+            return self._every(distance, positive, negative)
+        anchor, near, far = MINERS[self.mining](distance.detach(), positive, negative)
+        return self._reduce(distance[anchor, near], distance[anchor, far])
+
+    def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
+        """Every same pair against every different pair of the batch, as if they had one anchor."""
+        distance = paired(left, right, self.distance)[None]  # (1, B)
+        return self._every(distance, same[None], ~same[None])
+
+    def _from_triplets(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        return self._reduce(paired(anchor, positive, self.distance), paired(anchor, negative, self.distance))
+
+    def _reduce(self, near: Tensor, far: Tensor) -> Tensor:
+        if self.margin is None:
+            value, counted = soft_triplet(near, far), torch.ones_like(near, dtype=torch.bool)
+        else:
+            value = triplet(near, far, self.margin)
+            counted = value.detach() > 0
+        self.n_active = counted.sum()
+        return mean_or_zero(value.sum(), self.n_active)
+
+    def _every(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        if self.margin is None:
+            return self._every_soft(distance, positive, negative)
+        weight, self.n_active = every_triplet(distance.detach(), positive, negative, self.margin)
+        total = (weight * distance).sum() + self.margin * self.n_active.to(distance.dtype)
+        return mean_or_zero(total, self.n_active)
+
+    def _every_soft(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """One row of negatives for each (anchor, positive): O(B^2 K) for K rows per class."""
+        anchor, near = positive.nonzero(as_tuple=True)
+        value = soft_triplet(distance[anchor, near][:, None], distance[anchor])  # (n_positive_pairs, B)
+        valid = negative[anchor]
+        self.n_active = valid.sum()
+        return mean_or_zero((value * valid).sum(), self.n_active)
+
+
+class TripletLoss(LossSpec):
+    """Triplet loss: a row shall be closer to its own class than to any other, by a margin.
+
+    A triplet costs [D_ap - D_an + margin]+, or log(1 + exp(D_ap - D_an)) with ``margin="soft"``. The loss of
+    a batch is the mean over the mined triplets whose cost is not zero: it levels off near the margin while
+    learning goes on, so watch a retrieval measure (`early_stopping`), never this value.
+
+    The mean over every triplet is exact, and needs O(B^2 log B) time and O(B^2) memory only.
+
+    Parameters
+    ----------
+    margin : float or "soft", default=0.2
+        How much farther than the positive the negative has to be, in units of `distance`.
+    distance : {"euclidean", "sqeuclidean", "manhattan", "cosine"}, default=None
+        None means "sqeuclidean", as in FaceNet; with ``mining="hard"`` or a soft margin it means "euclidean",
+        as in Hermans et al., because squared distances let the hardest triplets pull everything into one
+        point.
+    mining : {"all", "semihard", "hard", "easy_positive", "random"}, default="all"
+        Which triplets of the batch: "all" of them; "semihard", for each (anchor, positive) the closest
+        negative beyond the positive; "hard", for each anchor its farthest positive and closest negative;
+        "easy_positive", its closest positive and closest negative; "random", for each (anchor, positive) a
+        random negative.
+
+    See Also
+    --------
+    ContrastiveLoss : a fixed margin for all pairs, for a threshold that serves all classes.
+
+    References
+    ----------
+    Schroff, Kalenichenko & Philbin, "FaceNet: A Unified Embedding for Face Recognition and
+    Clustering", CVPR 2015.
+
+    Hermans, Beyer & Leibe, "In Defense of the Triplet Loss for Person Re-Identification",
+    arXiv:1703.07737, 2017.
+
+    Xuan, Stylianou & Pless, "Improved Embeddings with Easy Positive Triplet Mining", WACV 2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> module = TripletLoss(margin=0.2, distance="euclidean").build(n_classes=2, n_components=1)
+    >>> module(torch.tensor([[0.0], [1.0], [1.1]]), torch.tensor([0, 0, 1]))  # anchors 0 and 1: 0.1 and 1.1
+    tensor(0.6000)
+    """
+
+    distances = ("euclidean", "sqeuclidean", "manhattan", "cosine")
+    minings = ("all", "semihard", "hard", "easy_positive", "random")
+
+    def __init__(
+        self,
+        margin: float | Literal["soft"] = 0.2,
+        *,
+        distance: str | None = None,
+        mining: str = "all",
+    ) -> None:
+        self.margin = margin
+        self.distance = distance
+        self.mining = mining
+
+    def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
+        soft = isinstance(self.margin, str) and self.margin == "soft"
+        margin = None
+        if not soft:
+            margin = check_number("TripletLoss.margin", self.margin, low=0, also=', or "soft"')
+        mining = self._option("mining", self.minings)
+        if self.distance is None:
+            distance = "euclidean" if soft or mining == "hard" else "sqeuclidean"
+        else:
+            distance = self._option("distance", self.distances)
+        return _TripletModule(distance, mining, margin)

@@ -1,0 +1,102 @@
+"""How good embeddings are: retrieval (1:N), verification (1:1), and scorers for scikit-learn's ``scoring=``.
+
+The scorers call ``estimator.transform(X)``: they take an embedder, or a Pipeline that ends in one. Distances
+are Euclidean. Those of verification look at all pairs of rows, or at a million of them, the same in every
+call. scikit-learn stratifies folds for classifiers only: with a transformer and sorted labels pass
+``cv=StratifiedKFold()``, or a fold may hold one class and have nothing to measure.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import roc_auc_score
+
+from siamese_sklearn._checks import check_number
+from siamese_sklearn._retrieval import map_at_r, r_precision, recall_at_k
+from siamese_sklearn._verification import check_scored_pairs, eer, far_frr_curve, pair_scores, tar_at_far
+
+__all__ = [
+    "eer",
+    "far_frr_curve",
+    "make_tar_at_far_scorer",
+    "map_at_r",
+    "map_at_r_scorer",
+    "neg_eer_scorer",
+    "pair_scores",
+    "r_precision",
+    "r_precision_scorer",
+    "recall_at_1_scorer",
+    "recall_at_k",
+    "tar_at_far",
+    "tar_at_far_scorer",
+    "verification_auc_scorer",
+]
+
+
+def _embed(estimator: Any, X: Any) -> npt.NDArray[Any]:
+    return np.asarray(estimator.transform(X))
+
+
+def _pairs_of(
+    estimator: Any, X: Any, y: npt.ArrayLike
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    return pair_scores(_embed(estimator, X), y, random_state=0)  # a fixed draw: a scorer has no random_state
+
+
+def map_at_r_scorer(estimator: Any, X: Any, y: npt.ArrayLike) -> float:
+    """`map_at_r` of ``estimator.transform(X)``, leave-one-out; for ``scoring=``."""
+    return map_at_r(_embed(estimator, X), y)
+
+
+def r_precision_scorer(estimator: Any, X: Any, y: npt.ArrayLike) -> float:
+    """`r_precision` of ``estimator.transform(X)``, leave-one-out; for ``scoring=``."""
+    return r_precision(_embed(estimator, X), y)
+
+
+def recall_at_1_scorer(estimator: Any, X: Any, y: npt.ArrayLike) -> float:
+    """`recall_at_k` for k = 1 of ``estimator.transform(X)``, leave-one-out; for ``scoring=``."""
+    return recall_at_k(_embed(estimator, X), y)
+
+
+def verification_auc_scorer(estimator: Any, X: Any, y: npt.ArrayLike) -> float:
+    """Area under the ROC curve of `pair_scores` of ``estimator.transform(X)``; for ``scoring=``."""
+    same, score = _pairs_of(estimator, X, y)
+    check_scored_pairs(same, score)
+    return float(roc_auc_score(same, score))
+
+
+def neg_eer_scorer(estimator: Any, X: Any, y: npt.ArrayLike) -> float:
+    """Minus the `eer` of `pair_scores` of ``estimator.transform(X)``, greater is better; for ``scoring=``."""
+    return -eer(*_pairs_of(estimator, X, y))
+
+
+def tar_at_far_scorer(estimator: Any, X: Any, y: npt.ArrayLike, *, far: float = 0.01) -> float:
+    """`tar_at_far` at 1 % of `pair_scores` of ``estimator.transform(X)``; for ``scoring=``."""
+    return tar_at_far(*_pairs_of(estimator, X, y), far=far)
+
+
+def make_tar_at_far_scorer(far: float) -> Callable[[Any, Any, npt.ArrayLike], float]:
+    """Make a scorer like `tar_at_far_scorer` for another false-accept rate; it can be pickled.
+
+    Parameters
+    ----------
+    far : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    callable
+        ``(estimator, X, y) -> float``
+
+    Examples
+    --------
+    >>> make_tar_at_far_scorer(0.001).keywords
+    {'far': 0.001}
+    """
+    check_number("far", far, low=0.0, high=1.0)
+    return functools.partial(tar_at_far_scorer, far=far)

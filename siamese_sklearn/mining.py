@@ -1,0 +1,171 @@
+"""Mining: from the distances inside a batch and its labels to the triplets that training uses.
+
+A miner takes the distance matrix of a batch (B, B), the mask of its positive pairs (same class, not the same
+row) and the mask of its negative pairs, both (B, B), and returns indices (anchor, positive, negative), each
+(T,). None of them builds the B^3 triplets. Nothing here is differentiated: mine under ``torch.no_grad``, then
+take the loss of what was selected.
+
+`every_triplet` is the exception: the hinge over all triplets is linear in the distances once it is known
+which triplets are active, so it returns one weight per distance instead of the triplets themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "MINERS",
+    "Triples",
+    "easy_positive",
+    "every_triplet",
+    "hard",
+    "pair_masks",
+    "random_negative",
+    "semihard",
+]
+
+Triples = tuple[Tensor, Tensor, Tensor]
+
+
+def pair_masks(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Masks of the positive and of the negative pairs of a batch.
+
+    Parameters
+    ----------
+    labels : Tensor of shape (B,)
+
+    Returns
+    -------
+    positive, negative : bool Tensor of shape (B, B)
+        A row is neither a positive nor a negative of itself.
+
+    Examples
+    --------
+    >>> import torch
+    >>> positive, negative = pair_masks(torch.tensor([0, 0, 1]))
+    >>> positive.int()
+    tensor([[0, 1, 0],
+            [1, 0, 0],
+            [0, 0, 0]], dtype=torch.int32)
+    """
+    same = labels[:, None] == labels[None, :]
+    return same.clone().fill_diagonal_(False), ~same
+
+
+def semihard(distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:
+    """For each (anchor, positive) the closest negative that is farther away than the positive.
+
+    Pairs whose positive is farther than every negative have no such triplet and are left out. O(B^2 log B).
+
+    References
+    ----------
+    Schroff, Kalenichenko & Philbin, "FaceNet: A Unified Embedding for Face Recognition and
+    Clustering", CVPR 2015.
+    """
+    ordered, column = distance.masked_fill(~negative, torch.inf).sort(dim=1)  # (B, B), negatives first
+    anchor, positive_index, slot = _positives(positive)
+    query = distance.new_zeros(len(distance), _width(slot))
+    query[anchor, slot] = distance[anchor, positive_index]
+    place = torch.searchsorted(ordered, query, right=True)[anchor, slot]  # first negative beyond the positive
+    found = place < negative.sum(1)[anchor]
+    anchor, place = anchor[found], place[found]
+    return anchor, positive_index[found], column[anchor, place]
+
+
+def hard(distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:
+    """For each anchor its farthest positive and its closest negative ("batch hard").
+
+    References
+    ----------
+    Hermans, Beyer & Leibe, "In Defense of the Triplet Loss for Person Re-Identification",
+    arXiv:1703.07737, 2017.
+    """
+    farthest = distance.masked_fill(~positive, -torch.inf).argmax(dim=1)
+    return _one_triplet_per_anchor(farthest, distance, positive, negative)
+
+
+def easy_positive(distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:
+    """For each anchor its closest positive and its closest negative: a class may stay in several clusters.
+
+    References
+    ----------
+    Xuan, Stylianou & Pless, "Improved Embeddings with Easy Positive Triplet Mining", WACV 2020.
+    """
+    nearest = distance.masked_fill(~positive, torch.inf).argmin(dim=1)
+    return _one_triplet_per_anchor(nearest, distance, positive, negative)
+
+
+def random_negative(distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:
+    """For each (anchor, positive) one negative drawn uniformly, from torch's default generator."""
+    del distance
+    count = negative.sum(1)
+    columns = (~negative).to(torch.uint8).argsort(dim=1, stable=True)  # the negatives of a row come first
+    anchor, positive_index, _ = _positives(positive & (count > 0)[:, None])
+    draw = (torch.rand(len(anchor), device=count.device) * count[anchor]).long()
+    return anchor, positive_index, columns[anchor, draw]
+
+
+MINERS: dict[str, Callable[[Tensor, Tensor, Tensor], Triples]] = {
+    "semihard": semihard,
+    "hard": hard,
+    "easy_positive": easy_positive,
+    "random": random_negative,
+}
+
+
+def every_triplet(
+    distance: Tensor, positive: Tensor, negative: Tensor, margin: float
+) -> tuple[Tensor, Tensor]:
+    """Weights that give the hinge over all triplets of a batch from its distances.
+
+    With w the weights, the sum of [D_ap - D_an + margin]+ over all B^3 triplets is sum(w * D) + margin *
+    n_active, and its gradient that of sum(w * D) with w held constant: w_ap counts the negatives that the
+    positive p loses against, -w_an the positives that the negative n beats. Both counts come from a binary
+    search of each anchor's negatives in its sorted positives: O(B^2 log B) time, O(B^2) memory.
+
+    Parameters
+    ----------
+    distance : Tensor of shape (B, B)
+    positive, negative : bool Tensor of shape (B, B)
+    margin : float
+
+    Returns
+    -------
+    weight : Tensor of shape (B, B)
+    n_active : int64 Tensor of shape ()
+        The number of triplets with a hinge above zero.
+    """
+    anchor, column, slot = _positives(positive)
+    width = _width(slot)
+    threshold = distance.new_full((len(distance), width), -torch.inf)  # padding: loses against nothing
+    threshold[anchor, slot] = distance[anchor, column] + margin
+    ordered, order = threshold.sort(dim=1)
+    rank = torch.searchsorted(ordered, distance.masked_fill(~negative, torch.inf), right=True)  # (B, B)
+    beaten = width - rank  # positives that each negative beats
+    negatives_at = rank.new_zeros(len(distance), width + 1)
+    negatives_at.scatter_add_(1, rank, torch.ones_like(rank))
+    lost = torch.empty_like(order).scatter_(1, order, negatives_at.cumsum(1)[:, :width])
+    weight = -beaten
+    weight[anchor, column] = lost[anchor, slot]
+    return weight.to(distance.dtype), beaten.sum()
+
+
+def _positives(positive: Tensor) -> Triples:
+    """Anchor, column and running number within the anchor of every positive pair; each (n_pairs,)."""
+    anchor, column = positive.nonzero(as_tuple=True)
+    count = positive.sum(1)
+    first = count.cumsum(0) - count
+    return anchor, column, torch.arange(len(anchor), device=anchor.device) - first[anchor]
+
+
+def _width(slot: Tensor) -> int:
+    return int(slot.max()) + 1 if len(slot) else 1
+
+
+def _one_triplet_per_anchor(chosen: Tensor, distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:
+    anchor = (positive.any(1) & negative.any(1)).nonzero(as_tuple=True)[0]
+    nearest_negative = distance.masked_fill(~negative, torch.inf).argmin(dim=1)
+    return anchor, chosen[anchor], nearest_negative[anchor]

@@ -1,0 +1,174 @@
+"""Class-balanced batches: P classes x K samples, and every sample at least once per epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from siamese_sklearn._checks import check_integer
+
+__all__ = ["SAMPLES_PER_CLASS", "BalancedBatches", "ShuffledBatches"]
+
+SAMPLES_PER_CLASS = 4  # K: FaceNet and Hermans et al. use 4 as well
+
+Index = npt.NDArray[np.int64]
+
+
+class BalancedBatches:
+    """Batches of P groups, each of K rows of one class, so that batches hold positive and negative pairs.
+
+    An epoch cuts every class into groups of at most `samples_per_class` rows (three rather than one alone),
+    of as equal a size as possible, and spreads the groups of each class evenly over the epoch. Thus
+
+    - every row is in every epoch, and exactly once where the classes are balanced;
+    - a class with fewer groups than the average class gets further groups of rows drawn again, up to that
+      average, rounded down: rare classes are seen more often, and an epoch stays shorter than twice the data;
+    - every batch has at least two groups, of different classes where the classes are balanced;
+    - a row never occurs twice in one batch, and a class of one row (no positive) still serves as a negative.
+
+    The cost of an epoch is one sort of the rows, whatever the number of classes.
+
+    Parameters
+    ----------
+    labels : array of shape (n,)
+        Classes as integers.
+    batch_size : int
+        Rows per batch, at least 4; a batch may exceed it by a group or fall short of it: groups stay whole.
+    samples_per_class : int, default=4
+        K. At most half of the batch, so that two classes fit in.
+
+    Attributes
+    ----------
+    n_batches : int
+        Batches per epoch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels = np.repeat([0, 1, 2], [6, 4, 2])
+    >>> batches = BalancedBatches(labels, batch_size=8, samples_per_class=2)
+    >>> sorted(np.concatenate(list(batches.epoch(np.random.default_rng(0)))).tolist())
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 11, 11]
+    """
+
+    def __init__(
+        self,
+        labels: npt.ArrayLike,
+        batch_size: int,
+        samples_per_class: int = SAMPLES_PER_CLASS,
+    ) -> None:
+        check_integer("batch_size", batch_size, low=4)
+        check_integer("samples_per_class", samples_per_class, low=2)
+        _, self._labels, self._count = np.unique(labels, return_inverse=True, return_counts=True)
+        k = min(samples_per_class, batch_size // 2)
+        n_groups = np.minimum(-(-self._count // k), np.maximum(self._count // 2, 1))
+        average = n_groups.sum() // len(n_groups)
+        self._samples_per_class = k
+        self._n_groups = n_groups
+        self._n_drawn_again = np.maximum(average - n_groups, 0)
+        drawn_again = self._n_drawn_again * np.minimum(k, self._count)
+        self._n_rows = int(self._count.sum() + drawn_again.sum())
+        pairs_of_groups = int((n_groups + self._n_drawn_again).sum()) // 2
+        self.n_batches = max(min(-(-self._n_rows // batch_size), pairs_of_groups), 1)
+
+    def epoch(self, rng: np.random.Generator) -> Iterator[Index]:
+        """Yield the row numbers of each batch of one epoch.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Yields
+        ------
+        array of shape (about batch_size,)
+        """
+        by_class = self._rows_by_class(rng)
+        first_row = np.cumsum(self._count) - self._count
+        label, offset, size = self._groups(rng)
+        order = np.argsort(self._position(label, rng), kind="stable")
+        label, offset, size = label[order], offset[order], size[order]
+        ends = np.cumsum(size)
+        within = np.arange(ends[-1]) - np.repeat(ends - size, size)
+        place = (np.repeat(offset, size) + within) % np.repeat(self._count[label], size)
+        rows = by_class[np.repeat(first_row[label], size) + place]
+        for batch in np.split(rows, self._cuts(ends)):
+            yield np.unique(batch) if self._n_drawn_again.any() else batch
+
+    def _rows_by_class(self, rng: np.random.Generator) -> Index:
+        """All rows, class after class, shuffled inside each class."""
+        shuffled = rng.permutation(len(self._labels))
+        return shuffled[np.argsort(self._labels[shuffled], kind="stable")]
+
+    def _groups(self, rng: np.random.Generator) -> tuple[Index, Index, Index]:
+        """Class, offset into the rows of the class (cyclic) and size of every group, class after class."""
+        count, n_groups, again = self._count, self._n_groups, self._n_drawn_again
+        label = np.repeat(np.arange(len(count)), n_groups)
+        number = np.arange(len(label)) - np.repeat(np.cumsum(n_groups) - n_groups, n_groups)
+        offset = number * count[label] // n_groups[label]
+        size = (number + 1) * count[label] // n_groups[label] - offset
+        label_again = np.repeat(np.arange(len(count)), again)
+        offset_again = rng.integers(count[label_again])
+        size_again = np.minimum(self._samples_per_class, count[label_again])
+        return (
+            np.concatenate([label, label_again]),
+            np.concatenate([offset, offset_again]),
+            np.concatenate([size, size_again]),
+        )
+
+    def _cuts(self, ends: Index) -> Index:
+        """Rows at which the next batch begins: equal shares, but groups stay whole and each batch has two."""
+        batch = np.arange(1, self.n_batches)
+        n_groups = np.searchsorted(ends, batch * (self._n_rows / self.n_batches)) + 1
+        n_groups = 2 * batch + np.maximum.accumulate(np.maximum(n_groups - 2 * batch, 0))
+        n_groups = np.minimum(n_groups, len(ends) - 2 * (self.n_batches - batch))
+        return ends[n_groups - 1]
+
+    def _position(self, label: Index, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+        """Where in the epoch, in [0, 1), each group comes: a class at equal distances, from a random start."""
+        total = self._n_groups + self._n_drawn_again
+        order = np.argsort(label, kind="stable")
+        number = np.empty_like(label)
+        number[order] = np.arange(len(label)) - np.repeat(np.cumsum(total) - total, total)
+        position: npt.NDArray[np.float64] = (number + rng.random(len(total))[label]) / total[label]
+        return position
+
+
+class ShuffledBatches:
+    """Batches of rows in random order, each row once per epoch: for pairs and triplets that are given.
+
+    Parameters
+    ----------
+    n_rows : int
+    batch_size : int
+        Batches differ by at most one row, and none exceeds this size.
+
+    Attributes
+    ----------
+    n_batches : int
+        Batches per epoch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [len(batch) for batch in ShuffledBatches(10, batch_size=4).epoch(np.random.default_rng(0))]
+    [4, 3, 3]
+    """
+
+    def __init__(self, n_rows: int, batch_size: int) -> None:
+        self._n_rows = n_rows
+        self.n_batches = -(-n_rows // batch_size)
+
+    def epoch(self, rng: np.random.Generator) -> Iterator[Index]:
+        """Yield the row numbers of each batch of one epoch.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Yields
+        ------
+        array of shape (at most batch_size,)
+        """
+        yield from np.array_split(rng.permutation(self._n_rows), self.n_batches)

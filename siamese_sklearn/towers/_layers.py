@@ -1,0 +1,63 @@
+"""Layers that the towers share."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Standardize"]
+
+
+class Standardize(nn.Module):
+    """Standardises the input with the mean and the spread of the training data, and clips what sticks out.
+
+    The statistics are set once, by `fit`, before training. Clipping bounds the pull of outliers and of features that
+    are almost constant (and get a huge standard score the moment they are not). In training, Gaussian noise is added
+    to the standard scores, which for small noise is Tikhonov regularisation (Bishop 1995).
+
+    Parameters
+    ----------
+    row_shape : tuple of int
+        Shape that each row is brought into, (d,) or (C, H, W); all but the first axis share their statistics.
+    clip : float, default=inf
+        Bound on the absolute value, in standard deviations.
+    noise : float, default=0
+        Standard deviation of the noise, in standard deviations of the input.
+
+    References
+    ----------
+    Bishop, "Training with Noise is Equivalent to Tikhonov Regularization", Neural Computation 7(1), 1995.
+    """
+
+    mean: Tensor
+    inverse_scale: Tensor
+
+    def __init__(self, row_shape: tuple[int, ...], clip: float = math.inf, noise: float = 0.0) -> None:
+        super().__init__()
+        self.row_shape = row_shape
+        self.clip = clip
+        self.noise = noise
+        shape = (row_shape[0], *(1 for _ in row_shape[1:]))
+        self.register_buffer("mean", torch.zeros(shape))
+        self.register_buffer("inverse_scale", torch.ones(shape))
+
+    def fit(self, rows: Tensor) -> None:
+        """Take mean and standard deviation from `rows` (n, ...); a constant feature is centred only."""
+        rows = rows.reshape(len(rows), *self.row_shape).double()
+        axes = (0, *range(2, rows.ndim))
+        variance, mean = torch.var_mean(rows, dim=axes, correction=0)
+        scale = variance.sqrt()
+        constant = scale <= 1e-7 * mean.abs()  # what float32 rounding alone would leave
+        self.mean.copy_(mean.reshape(self.mean.shape))
+        self.inverse_scale.copy_(torch.where(constant, torch.ones_like(scale), 1 / scale).reshape(self.inverse_scale.shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Standard scores of a batch, (B, *row_shape)."""
+        x = (x.reshape(len(x), *self.row_shape) - self.mean) * self.inverse_scale
+        if self.clip < math.inf:
+            x = x.clamp(-self.clip, self.clip)
+        if self.training and self.noise > 0:
+            x = x + self.noise * torch.randn_like(x)
+        return x

@@ -1,0 +1,81 @@
+"""The tower for tables and vectors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import nn
+
+from siamese_sklearn._checks import check_integer, check_number
+from siamese_sklearn.towers._layers import Standardize
+from siamese_sklearn.towers._spec import TowerSpec, activation_layer
+
+__all__ = ["MLPTower"]
+
+
+class MLPTower(TowerSpec):
+    """Multilayer perceptron on rows of any shape, which it flattens.
+
+    It standardises its input itself, so tables of any units do without a StandardScaler.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(256,)
+        Units of each hidden layer; empty for a linear map.
+    activation : {"relu", "gelu", "silu", "tanh"}, default="gelu"
+    dropout : float, default=0
+        Share of hidden units left out in training, in [0, 1).
+    clip : float, default=3
+        Bound on the standardised input, in standard deviations; infinity (``math.inf``) for none.
+    noise : float, default=0.2
+        Standard deviation of the Gaussian noise on the standardised input, in training only.
+
+    See Also
+    --------
+    CNNTower : for images.
+
+    Examples
+    --------
+    >>> import torch
+    >>> tower = MLPTower(hidden_layer_sizes=(16,)).build(input_shape=(4,), n_components=2)
+    >>> tower(torch.zeros(5, 4)).shape
+    torch.Size([5, 2])
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Sequence[int] = (256,),
+        *,
+        activation: str = "gelu",
+        dropout: float = 0.0,
+        clip: float = 3.0,
+        noise: float = 0.2,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.clip = clip
+        self.noise = noise
+
+    def build(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:  # noqa: D102
+        dropout = check_number("MLPTower.dropout", self.dropout, low=0, high=1, high_open=True)
+        noise = check_number("MLPTower.noise", self.noise, low=0)
+        clip = self.clip
+        if clip != math.inf:
+            clip = check_number("MLPTower.clip", clip, low=0, low_open=True, also=" or infinity")
+        width = math.prod(input_shape)
+        layers: list[nn.Module] = [Standardize((width,), clip, noise)]
+        for size in self._sizes():
+            layers += [nn.Linear(width, size), activation_layer(self, self.activation)]
+            if dropout > 0:
+                layers.append(nn.Dropout(dropout))
+            width = size
+        return nn.Sequential(*layers, nn.Linear(width, n_components))
+
+    def _sizes(self) -> list[int]:
+        name = "MLPTower.hidden_layer_sizes"
+        if not isinstance(self.hidden_layer_sizes, Sequence):
+            came = self.hidden_layer_sizes
+            raise TypeError(f"`{name}` must be a sequence of integers, such as (256,); got {came!r}.")
+        return [check_integer(name, size, low=1) for size in self.hidden_layer_sizes]

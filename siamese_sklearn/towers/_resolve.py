@@ -1,0 +1,94 @@
+"""From what the user gave as `tower` to a network whose output has been seen to fit."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from siamese_sklearn._checks import check_option
+from siamese_sklearn.towers._cnn import CNNTower
+from siamese_sklearn.towers._mlp import MLPTower
+from siamese_sklearn.towers._spec import TowerSpec
+
+__all__ = ["TOWERS", "TowerLike", "make_tower"]
+
+TOWERS: dict[str, type[TowerSpec]] = {"mlp": MLPTower, "cnn": CNNTower}
+
+TowerLike: TypeAlias = str | TowerSpec | nn.Module | Callable[[tuple[int, ...], int], nn.Module]
+
+
+def make_tower(tower: TowerLike, rows: Tensor, n_components: int) -> nn.Module:
+    """Build or copy the tower and try it on a few rows.
+
+    Parameters
+    ----------
+    tower : "auto", "mlp", "cnn", TowerSpec, nn.Module or callable
+        "auto" is an MLP for flat rows and a CNN for images. A module is deep-copied; a callable is called as
+        ``tower(input_shape, n_components)``.
+    rows : Tensor of shape (n, *input_shape)
+        Rows to try it on.
+    n_components : int
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Raises
+    ------
+    TypeError
+        If `tower` is none of these.
+    ValueError
+        If its name is unknown, the rows do not fit it, or its output is not of shape (n, n_components).
+    """
+    module = _build(tower, tuple(rows.shape[1:]), n_components)
+    _check_output(module, rows, n_components)
+    return module
+
+
+def _build(tower: TowerLike, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
+    if isinstance(tower, str):
+        name = check_option("tower", tower, ("auto", *TOWERS))
+        if name == "auto":
+            name = "cnn" if len(input_shape) in (2, 3) else "mlp"
+        return TOWERS[name]().build(input_shape, n_components)
+    if isinstance(tower, TowerSpec):
+        return tower.build(input_shape, n_components)
+    if isinstance(tower, nn.Module):
+        return copy.deepcopy(tower)
+    if callable(tower) and not isinstance(tower, type):
+        return _check_module(tower(input_shape, n_components))
+    raise TypeError(
+        f"`tower` must be {', '.join(map(repr, ('auto', *TOWERS)))}, a spec such as MLPTower(), a torch.nn.Module or a "
+        f"callable (input_shape, n_components) -> torch.nn.Module; got {tower!r}."
+    )
+
+
+def _check_module(module: Any) -> nn.Module:
+    if isinstance(module, nn.Module):
+        return module
+    raise TypeError(f"`tower`, as a callable, must return a torch.nn.Module; got {type(module).__name__}.")
+
+
+def _check_output(module: nn.Module, rows: Tensor, n_components: int) -> None:
+    was_training = module.training
+    module.eval()  # batch normalisation must not see these rows
+    try:
+        with torch.no_grad():
+            output = module(rows)
+    except Exception as error:
+        raise ValueError(
+            f"`tower` fails on rows of shape {tuple(rows.shape[1:])} (a batch of {tuple(rows.shape)}): {error}"
+        ) from error
+    finally:
+        module.train(was_training)
+    wanted = (len(rows), n_components)
+    if not isinstance(output, Tensor) or tuple(output.shape) != wanted:
+        came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ValueError(
+            f"`tower` must map a batch of shape {tuple(rows.shape)} to embeddings of shape {wanted}; got {came}. "
+            "Set `n_components` to the width of its output, or change its last layer."
+        )
