@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
@@ -30,7 +31,15 @@ from siamese_sklearn._net import (
 )
 from siamese_sklearn._parameters import check_parameters
 from siamese_sklearn._sides import Sides
-from siamese_sklearn._validation import check_labels, check_rows, check_same, check_sides, keep_fitted_state
+from siamese_sklearn._validation import (
+    check_labels,
+    check_rows,
+    check_same,
+    check_sides,
+    in_chosen_container,
+    join_classes,
+    keep_fitted_state,
+)
 from siamese_sklearn.distances import paired
 from siamese_sklearn.losses import LOSSES, EmbeddingLoss, make_loss
 from siamese_sklearn.pairs import Pairs
@@ -66,8 +75,15 @@ class TrainingData:
         return TrainingData(tuple(side[index] for side in self.sides), self.target[index], self.classes)
 
 
-class SiameseBase(BaseEstimator):  # type: ignore[misc]
+# scikit-learn's own wrapping of the output is off: `transform` does it, for each side of Pairs and Triplets
+class SiameseBase(  # type: ignore[call-arg]
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Fitting and embedding. The parameters are set, and documented, in the estimators."""
+
+    net_: Any
+    n_iter_: int
+    classes_: npt.NDArray[Any]
 
     def fit(self, X: Any, y: npt.ArrayLike | None = None) -> Self:
         """Train the network.
@@ -76,8 +92,9 @@ class SiameseBase(BaseEstimator):  # type: ignore[misc]
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, data frame, memmap} of shape (n, d), (n, H, W) or (n, C, H, W), Pairs or Triplets
-            Rows, of which the pairs or triplets are made; or given pairs or triplets.
+        X : {array-like, sparse matrix, data frame, memmap}, Pairs or Triplets
+            Rows of shape (n, d), (n, H, W) or (n, C, H, W), of which pairs or triplets are made; or given
+            ones.
         y : array-like of shape (n,)
             The class of each row; for `Pairs` 1 (same) or 0 (different); ignored for `Triplets`.
 
@@ -93,15 +110,16 @@ class SiameseBase(BaseEstimator):  # type: ignore[misc]
         """
         with keep_fitted_state(self):
             check_parameters(self)
-            return self._fit(X, y, n_epochs=self.max_epochs, goes_on=self.warm_start and hasattr(self, "net_"))
+            goes_on = self.warm_start and hasattr(self, "net_")
+            return self._fit(X, y, n_epochs=self.max_epochs, goes_on=goes_on, holds_out=self.early_stopping)
 
     def partial_fit(
         self, X: Any, y: npt.ArrayLike | None = None, classes: npt.ArrayLike | None = None
     ) -> Self:
         """Train for one epoch on the data given, going on from where training stopped.
 
-        The first call builds the network, and its input is standardised by the data of that call ever after. Later
-        calls keep tower, loss, optimizer and the optimizer's state.
+        The first call builds the network, and its input is standardised by the data of that call ever after.
+        Later calls keep tower, loss, optimizer and the optimizer's state. `early_stopping` has no part in it.
 
         Parameters
         ----------
@@ -122,27 +140,49 @@ class SiameseBase(BaseEstimator):  # type: ignore[misc]
         """
         with keep_fitted_state(self):
             check_parameters(self)
-            return self._fit(X, y, n_epochs=1, goes_on=hasattr(self, "net_"), announced=classes)
+            known = [] if classes is None else [classes]
+            goes_on = hasattr(self, "net_")
+            return self._fit(X, y, n_epochs=1, goes_on=goes_on, holds_out=False, known_classes=known)
 
     def transform(self, X: Any) -> Any:
         """Map rows to their embeddings.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix, data frame, memmap} with rows of the shape seen in `fit`, Pairs or Triplets
+        X : {array-like, sparse matrix, data frame, memmap}, Pairs or Triplets
+            Of rows of the shape seen in `fit`.
 
         Returns
         -------
         Z : array of shape (n, n_components), float32
-            For `Pairs` and `Triplets` the same container, with the embeddings of each side.
+            A data frame if `set_output` asks for one. For `Pairs` and `Triplets` the same container, with the
+            embeddings of each side.
         """
         check_is_fitted(self)
         if isinstance(X, Sides):
-            return type(X)(*self._embed(*check_sides(self, X, reset=False)))
-        return self._embed(check_rows(self, X, reset=False))[0]
+            embeddings = self._embed(*check_sides(self, X, reset=False))
+            return type(X)(*map(partial(in_chosen_container, self), embeddings, X.sides))
+        return in_chosen_container(self, self._embed(check_rows(self, X, reset=False))[0], X)
+
+    def fit_transform(self, X: Any, y: npt.ArrayLike | None = None) -> Any:
+        """Train the network and map the rows it was trained on to their embeddings.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+
+        Returns
+        -------
+        Z : array of shape (n, n_components), float32
+            As from `transform`.
+        """
+        return self.fit(X, y).transform(X)
 
     def pair_distance(self, pairs: Pairs) -> npt.NDArray[np.float32]:
-        """Distance between the two embeddings of each pair: the distance of the loss, or its root if that is squared.
+        """Distance between the two embeddings of each pair.
+
+        It is the distance that the loss shapes, or its root if that is squared.
 
         Parameters
         ----------
@@ -158,7 +198,9 @@ class SiameseBase(BaseEstimator):  # type: ignore[misc]
             raise TypeError(f"`pairs` must be Pairs(left, right); got {type(pairs).__name__}.")
         left, right = self._embed(*check_sides(self, pairs, reset=False))
         name = embedding_distance(self.net_)
-        distance: npt.NDArray[np.float32] = paired(torch.from_numpy(left), torch.from_numpy(right), name).numpy()
+        distance: npt.NDArray[np.float32] = paired(
+            torch.from_numpy(left), torch.from_numpy(right), name
+        ).numpy()
         return distance
 
     def pair_score(self, pairs: Pairs) -> npt.NDArray[np.float32]:
@@ -188,6 +230,7 @@ class SiameseBase(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         fitted = copy.copy(self)
         fitted.net_ = copy.deepcopy(self.net_)
+        fitted.__dict__.pop("feature_names_in_", None)  # rows have none
 
         def metric(u: npt.ArrayLike, v: npt.ArrayLike) -> float:
             return float(fitted.pair_distance(Pairs(np.asarray(u)[None], np.asarray(v)[None]))[0])
@@ -195,19 +238,29 @@ class SiameseBase(BaseEstimator):  # type: ignore[misc]
         return metric
 
     def _fit(
-        self, X: Any, y: Any, *, n_epochs: int, goes_on: bool, announced: npt.ArrayLike | None = None
+        self,
+        X: Any,
+        y: Any,
+        *,
+        n_epochs: int,
+        goes_on: bool,
+        holds_out: bool,
+        known_classes: Sequence[npt.ArrayLike] = (),
     ) -> Self:
         data = self._check_data(X, y, reset=not goes_on)
-        self._learn_classes(data, announced, goes_on=goes_on)
+        self._learn_classes(data, known_classes, goes_on=goes_on)
         device = torch.device(self.net_.device) if goes_on else resolve_device(self.device)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         n_done = self.n_iter_ if goes_on else 0
         rng = np.random.default_rng([seed, n_done])
-        with threads(self.n_threads), seeded(seed + n_done, device):
-            data, watch = self._hold_out(data, device, rng)
+        with seeded(seed + n_done, device), threads(self.n_threads):
+            kept, watch = np.arange(len(data.target)), None
+            if holds_out:
+                kept, watch = self._hold_out(data, device, np.random.default_rng(seed))
             rows = Rows(*data.sides, device=device)
             net = self.net_ if goes_on else self._build_net(rows, data, device, rng)
-            train(net, self._run(rows, data, rng, n_epochs, watch))
+            _check_loss(net.criterion_.loss, data)
+            train(net, self._run(rows, data, kept, rng, n_epochs, watch))
         self.net_ = net
         self.history_ = net.history
         self.n_iter_ = len(net.history)
@@ -221,23 +274,29 @@ class SiameseBase(BaseEstimator):  # type: ignore[misc]
         classes, labels = check_labels(self, X, y)
         return TrainingData((X,), labels, classes)
 
-    def _learn_classes(self, data: TrainingData, announced: npt.ArrayLike | None, *, goes_on: bool) -> None:
+    def _learn_classes(
+        self, data: TrainingData, known_classes: Sequence[npt.ArrayLike], *, goes_on: bool
+    ) -> None:
         """Set `classes_` to all classes known so far, and number the labels by them."""
+        if not goes_on:
+            self.__dict__.pop("classes_", None)
         if data.classes is None:
             return
-        before = [self.classes_] if goes_on and hasattr(self, "classes_") else []
-        before += [] if announced is None else [np.asarray(announced)]
-        self.classes_ = np.unique(np.concatenate([data.classes, *before]))
+        before = [self.classes_] if hasattr(self, "classes_") else []
+        self.classes_ = join_classes(data.classes, *before, *known_classes)
         data.target = np.searchsorted(self.classes_, data.classes)[data.target]
 
-    def _build_net(self, rows: Rows, data: TrainingData, device: torch.device, rng: np.random.Generator) -> Any:
+    def _build_net(
+        self, rows: Rows, data: TrainingData, device: torch.device, rng: np.random.Generator
+    ) -> Any:
         sample = rows.sample(_NUMBERS_IN_SAMPLE, rng).cpu()
         tower = make_tower(self.tower, sample[:2], self.n_components)
         for layer in tower.modules():
             if isinstance(layer, Standardize):
                 layer.fit(sample)
         return build_net(
-            SiameseNetwork(tower, self.n_components, self.normalize),
+            # On a line, unit norm would leave nothing but the sign, and no gradient to learn from.
+            SiameseNetwork(tower, self.n_components, self.normalize and self.n_components > 1),
             self._build_loss(data),
             optimizer=self.optimizer,
             lr=self.lr,
@@ -250,46 +309,44 @@ class SiameseBase(BaseEstimator):  # type: ignore[misc]
     def _build_loss(self, data: TrainingData) -> nn.Module:
         n_classes = 2 if data.classes is None else len(self.classes_)
         given = {"margin": self.margin, "distance": self.distance, "mining": self.mining}
-        loss = make_loss(self.loss, LOSSES, n_classes, self.n_components, **given)
-        if len(data.sides) > 1 and not isinstance(loss, EmbeddingLoss):
-            raise TypeError(
-                f"`loss` is a {type(loss).__name__}, which takes (embeddings, labels), but Pairs and Triplets have no "
-                f"labels. Take one of {', '.join(map(repr, LOSSES))}, or fit on rows and their classes."
-            )
-        return loss
+        return make_loss(self.loss, LOSSES, n_classes, self.n_components, **given)
 
     def _run(
-        self, rows: Rows, data: TrainingData, rng: np.random.Generator, n_epochs: int, watch: Watch | None
+        self,
+        rows: Rows,
+        data: TrainingData,
+        kept: npt.NDArray[np.int64],
+        rng: np.random.Generator,
+        n_epochs: int,
+        watch: Watch | None,
     ) -> TrainingRun:
         batches: BalancedBatches | ShuffledBatches
         if len(data.sides) == 1:
-            batches = BalancedBatches(data.target, self.batch_size)
+            batches = BalancedBatches(data.target[kept], self.batch_size)
         else:
-            batches = ShuffledBatches(len(data.target), self.batch_size)
+            batches = ShuffledBatches(len(kept), self.batch_size)
         target = torch.from_numpy(data.target).to(rows.device)
-        return TrainingRun(rows, target, batches, rng, n_epochs, self.augment, watch, int(self.verbose))
+        return TrainingRun(rows, target, kept, batches, rng, n_epochs, self.augment, watch, int(self.verbose))
 
     def _hold_out(
         self, data: TrainingData, device: torch.device, rng: np.random.Generator
-    ) -> tuple[TrainingData, Watch | None]:
-        """Data to train on, and what to watch on the rest if `early_stopping` asks for it."""
-        if not self.early_stopping:
-            return data, None
+    ) -> tuple[npt.NDArray[np.int64], Watch]:
+        """Choose the rows to train on, and what to watch on the rest."""
         split = self.validation_split if len(data.sides) == 1 else "rows"
         kept, held = _holdout.hold_out(data.target, self.validation_fraction, split, rng)
         held_data = data.take(_some(held, _MOST_QUERIES, rng))
         sides = [Rows(side, device=device) for side in held_data.sides]
         if len(sides) == 3:
-            measure = _holdout.measure_triplets(*sides)
+            measure = _holdout.measure_triplets(sides[0], sides[1], sides[2])
         elif len(sides) == 2:
-            measure = _holdout.measure_pairs(*sides, held_data.target)
+            measure = _holdout.measure_pairs(sides[0], sides[1], held_data.target)
         elif split == "classes":
-            measure = _holdout.measure_rows(*sides, held_data.target, None, None)
+            measure = _holdout.measure_rows(sides[0], held_data.target, None, None)
         else:
             gallery = data.take(_some(kept, _MOST_GALLERY, rng))
             gallery_rows = Rows(*gallery.sides, device=device)
-            measure = _holdout.measure_rows(*sides, held_data.target, gallery_rows, gallery.target)
-        return data.take(kept), Watch(measure, self.n_iter_no_change)
+            measure = _holdout.measure_rows(sides[0], held_data.target, gallery_rows, gallery.target)
+        return kept, Watch(measure, self.n_iter_no_change)
 
     def _embed(self, *sides: Any) -> tuple[npt.NDArray[np.float32], ...]:
         device = torch.device(self.net_.device)
@@ -304,7 +361,16 @@ class SiameseBase(BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.input_tags.sparse = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+def _check_loss(loss: nn.Module, data: TrainingData) -> None:
+    if len(data.sides) > 1 and not isinstance(loss, EmbeddingLoss):
+        raise TypeError(
+            f"`loss` is a {type(loss).__name__}, which takes (embeddings, labels), but Pairs and Triplets "
+            f"have no labels. Take one of {', '.join(map(repr, LOSSES))}, or fit on rows and their classes."
+        )
 
 
 def _some(index: npt.NDArray[np.int64], most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -8,14 +8,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.metrics import roc_auc_score
-from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from siamese_sklearn._base import SiameseBase
 from siamese_sklearn._net import embedding_distance
-from siamese_sklearn._validation import check_labels, check_same
+from siamese_sklearn._validation import check_labels, check_rows, check_same
 from siamese_sklearn.losses import LossLike
 from siamese_sklearn.metrics import map_at_r
 from siamese_sklearn.pairs import Pairs, Triplets
@@ -24,34 +23,37 @@ from siamese_sklearn.towers import TowerLike
 __all__ = ["SiameseEmbedder"]
 
 
-class SiameseEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SiameseBase):  # type: ignore[misc]
+class SiameseEmbedder(SiameseBase):
     """Learn an embedding in which rows of one class lie close together and those of other classes far away.
 
-    A Siamese network: one tower maps every row to a vector, and is trained so that the distances between the vectors
-    tell the classes apart. `fit` makes the pairs or triplets from ordinary ``(X, y)`` inside class-balanced batches;
-    `transform` gives the vectors, for neighbours, clustering, retrieval, pictures, or any classifier.
+    A Siamese network: one tower maps every row to a vector, and is trained so that the distances between the
+    vectors tell the classes apart. `fit` makes the pairs or triplets from ordinary ``(X, y)`` inside
+    class-balanced batches; `transform` gives the vectors, for neighbours, clustering, retrieval, pictures, or
+    any classifier.
 
     Parameters
     ----------
     n_components : int, default=32
         Width of the embedding.
     tower : {"auto", "mlp", "cnn"}, MLPTower, CNNTower, torch.nn.Module or callable, default="auto"
-        The network. "auto" takes an MLP for flat rows and a CNN for images. A spec (``MLPTower(dropout=0.1)``) is searched
-        as ``tower__dropout``. A module maps (B, ...) to (B, n_components); it is deep-copied, never trained in place. A
-        callable is called as ``tower(input_shape, n_components)`` and returns a module.
+        The network. "auto" takes an MLP for flat rows and a CNN for images. A spec
+        (``MLPTower(dropout=0.1)``) is searched as ``tower__dropout``. A module maps (B, ...) to
+        (B, n_components); it is deep-copied, never trained in place. A callable is called as
+        ``tower(input_shape, n_components)`` and returns a module.
     loss : str, loss spec or torch.nn.Module, default="contrastive"
-        A name in `siamese_sklearn.losses.LOSSES`, a spec (``TripletLoss(margin=0.2)``, searched as ``loss__margin``), or a
-        module with ``forward(embeddings, labels)``, which is deep-copied.
+        A name in `siamese_sklearn.losses.LOSSES`, a spec (``TripletLoss(margin=0.2)``, searched as
+        ``loss__margin``), or a module with ``forward(embeddings, labels)``, which is deep-copied.
     margin : float or "soft", default=None
         Margin of the loss. None is the loss's own default; a loss without a margin leaves it unused.
     distance : {"euclidean", "sqeuclidean", "manhattan", "cosine"}, default=None
-        Distance between embeddings that the loss shapes. None is the loss's own default; a loss that knows no distance
-        leaves it unused.
+        Distance between embeddings that the loss shapes. None is the loss's own default; a loss that knows no
+        distance leaves it unused.
     mining : str, default=None
-        Which pairs or triplets of a batch the loss takes. None is the loss's own default; a loss without mining leaves
-        it unused, and given `Pairs` or `Triplets` are all taken as they are.
+        Which pairs or triplets of a batch the loss takes. None is the loss's own default; a loss without
+        mining leaves it unused, and given `Pairs` or `Triplets` are all taken as they are.
     normalize : bool, default=True
-        Scale embeddings to unit norm, so that distances lie between 0 and 2 and margins mean the same everywhere.
+        Scale embeddings to unit norm, so that distances lie between 0 and 2 and margins mean the same
+        everywhere. A single component is left as it is.
     max_epochs : int, default=40
         Passes over the data.
     batch_size : int, default=64
@@ -63,16 +65,17 @@ class SiameseEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Siamese
     weight_decay : float, default=0.01
         Left unused by an optimizer class that has none.
     augment : callable, default=None
-        Takes a batch (B, ...) as a float32 tensor, returns one of the same shape. Called in training only, with torch's
-        generator seeded by `random_state`.
+        Takes a batch (B, ...) as a float32 tensor, returns one of the same shape. Called in training only,
+        with torch's generator seeded by `random_state`.
     early_stopping : bool, default=False
-        Hold out part of the data, watch retrieval on it (MAP@R; for `Pairs` the area under the ROC curve, for `Triplets`
-        the share in order), stop when it no longer rises, and restore the weights of the best epoch.
+        Hold out part of the data, watch retrieval on it (MAP@R; for `Pairs` the area under the ROC curve, for
+        `Triplets` the share in order), stop when it no longer rises, and restore the weights of the best
+        epoch.
     validation_fraction : float, default=0.1
         Share of the rows, or of the classes, held out by `early_stopping`.
     validation_split : {"rows", "classes"}, default="rows"
-        Hold out rows of every class, or whole classes, for a model that has to work on classes it has not seen. `Pairs` and
-        `Triplets` are always held out by rows.
+        Hold out rows of every class, or whole classes, for a model that has to work on classes it has not
+        seen. `Pairs` and `Triplets` are always held out by rows.
     n_iter_no_change : int, default=10
         Epochs without a new best after which `early_stopping` stops.
     callbacks : list of skorch callbacks, default=None
@@ -80,14 +83,15 @@ class SiameseEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Siamese
     net_params : dict, default=None
         Further parameters of `skorch.NeuralNet`, handed over as they are.
     warm_start : bool, default=False
-        Let `fit` go on from the last fit for another `max_epochs`, with the tower, loss and optimizer (and its state) of
-        the first one.
+        Let `fit` go on from the last fit for another `max_epochs`, with the tower, loss and optimizer (and
+        its state) of the first one.
     device : {"auto", "cpu", "cuda", "cuda:1", "mps"}, default="auto"
         "auto" takes a GPU where there is one.
     n_threads : int, default=None
         Threads that numerical libraries use during the call; None leaves them alone.
     random_state : int, RandomState instance or None, default=None
-        Seeds weights, batches, dropout and augmentation. Global generators are left untouched.
+        Seeds weights, batches, dropout and augmentation. With an int, each fit on the same data is the same.
+        None draws the seed from NumPy's global generator; apart from that, no global generator is touched.
     verbose : int, default=0
         1 shows a progress bar with the loss and the time left.
 
@@ -98,8 +102,9 @@ class SiameseEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Siamese
     net_ : skorch.NeuralNet
         The fitted net; ``net_.module_`` is the torch module.
     history_ : skorch.history.History
-        One row per epoch: "train_loss"; "n_active", the pairs or triplets per batch that had a part in the loss; "spread" of
-        the embeddings, from 0 (collapsed) to 1; "valid_score" under `early_stopping`; "dur" in seconds.
+        One row per epoch: "train_loss"; "n_active", the pairs or triplets per batch that had a part in the
+        loss; "spread" of the embeddings, from 0 (collapsed) to 1; "valid_score" under `early_stopping`; "dur"
+        in seconds.
     n_iter_ : int
         Epochs trained.
     input_shape_ : tuple of int
@@ -115,8 +120,8 @@ class SiameseEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Siamese
 
     Notes
     -----
-    GridSearchCV scores with `score`, MAP@R. It stratifies folds for classifiers only: pass ``cv=StratifiedKFold(5)``,
-    because a fold with one class has no retrieval to score.
+    GridSearchCV scores with `score`, MAP@R. It stratifies folds for classifiers only: pass
+    ``cv=StratifiedKFold(5)``, because a fold with one class has no retrieval to score.
 
     A tower that is a lambda or a local class cannot be pickled; define it at the top level of a module.
 
@@ -126,7 +131,8 @@ class SiameseEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Siamese
 
     Hadsell, Chopra & LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006.
 
-    Schroff, Kalenichenko & Philbin, "FaceNet: A Unified Embedding for Face Recognition and Clustering", CVPR 2015.
+    Schroff, Kalenichenko & Philbin, "FaceNet: A Unified Embedding for Face Recognition and Clustering",
+    CVPR 2015.
 
     Examples
     --------
@@ -207,8 +213,8 @@ class SiameseEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Siamese
         Returns
         -------
         float
-            Between 0 and 1, the higher the better. For `Pairs` the area under the ROC curve of `pair_score`; for `Triplets`
-            the share whose positive is closer than their negative.
+            Between 0 and 1, the higher the better. For `Pairs` the area under the ROC curve of `pair_score`;
+            for `Triplets` the share whose positive is closer than their negative.
 
         Raises
         ------
@@ -224,11 +230,7 @@ class SiameseEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Siamese
             return float(np.mean(near < self.pair_distance(Pairs(X.anchor, X.negative))))
         if isinstance(X, Pairs):
             return float(roc_auc_score(check_same(X, y), self.pair_score(X)))
-        embeddings = self.transform(X)
-        _, labels = check_labels(self, embeddings, y)
-        return map_at_r(np.asarray(embeddings), labels, distance=embedding_distance(self.net_))
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+        check_is_fitted(self)
+        X = check_rows(self, X, reset=False)
+        _, labels = check_labels(self, X, y)
+        return map_at_r(self._embed(X)[0], labels, distance=embedding_distance(self.net_))

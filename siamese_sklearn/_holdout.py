@@ -32,8 +32,9 @@ def hold_out(labels: Index, fraction: float, split: str, rng: np.random.Generato
     fraction : float
         Share of the rows, or of the classes, to hold out.
     split : {"rows", "classes"}
-        "rows" holds out rows of every class, in proportion, and leaves each at least two; "classes" holds out whole
-        classes, so that the measure speaks of classes never seen.
+        "rows" holds out rows of every class, in proportion, and leaves each at least two; of two classes (or
+        of same and different pairs) both are held out. "classes" holds out whole classes, so that the
+        measure speaks of classes never seen.
     rng : numpy.random.Generator
 
     Returns
@@ -71,6 +72,11 @@ def measure_rows(held: Rows, labels: Index, gallery: Rows | None, gallery_labels
 
 def measure_pairs(left: Rows, right: Rows, same: Index) -> Measure:
     """Area under the ROC curve of held-out pairs."""
+    if len(np.unique(same)) < 2:
+        raise ValueError(
+            "`early_stopping=True` holds out same and different pairs, and 2 of each stay for training, but "
+            "there are fewer than 3 of one kind. Give more pairs, or set early_stopping=False."
+        )
 
     def measure(net: Any) -> float:
         return float(roc_auc_score(same, -_distances(net, left, right)))
@@ -100,6 +106,8 @@ def _held_rows(
     # Rounding the running sum, not each class, keeps the total right when classes are small.
     edges = np.floor(np.concatenate([[0.0], np.cumsum(share)]) + rng.random()).astype(np.int64)
     n_held = np.minimum(np.diff(edges), np.maximum(count - 2, 0))
+    if np.count_nonzero(count) == 2:
+        n_held = np.maximum(n_held, count >= 3)
     if n_held.sum() == 0:
         if count.max() < 3:
             raise ValueError(
@@ -119,11 +127,12 @@ def _held_classes(
     labels: Index, count: Index, fraction: float, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
     candidates = np.flatnonzero(count >= 2)
-    n_held = max(round(fraction * len(count)), 2)
-    if len(candidates) < n_held + 1 or len(count) < n_held + 2:
+    n_classes = np.count_nonzero(count)
+    n_held = max(round(fraction * n_classes), 2)
+    if len(candidates) < n_held + 1 or n_classes < n_held + 2:
         raise ValueError(
-            f'validation_split="classes" holds out {n_held} classes of 2 rows or more and trains on at least 2 others; '
-            f"got {len(count)} classes, {len(candidates)} of them with 2 rows or more. "
+            f'validation_split="classes" holds out {n_held} classes of 2 rows or more and trains on at least '
+            f"2 others; got {n_classes} classes, {len(candidates)} of them with 2 rows or more. "
             'Set validation_split="rows", a smaller `validation_fraction`, or early_stopping=False.'
         )
     return np.isin(labels, rng.choice(candidates, n_held, replace=False))

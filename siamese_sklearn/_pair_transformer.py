@@ -58,9 +58,11 @@ class PairTransformer(TransformerMixin, MetaEstimatorMixin, BaseEstimator, auto_
     --------
     Pairs : The container.
 
-    Notes ----- The `y` that comes with pairs tells which pairs are the same; it says nothing about a single
-    row and is not handed on. The `y` that comes with plain X is. Two kinds of things, whose rows differ in
-    shape, take two transformers: make ``Pairs(a.transform(pairs.left), b.transform(pairs.right))`` outside.
+    Notes
+    -----
+    The `y` that comes with pairs tells which pairs are the same; it says nothing about a single row and is not
+    handed on. The `y` that comes with plain X is. Two kinds of things, whose rows differ in shape, take two
+    transformers: make ``Pairs(a.transform(pairs.left), b.transform(pairs.right))`` outside.
 
     Examples
     --------

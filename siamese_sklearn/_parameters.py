@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sklearn.utils import check_random_state
+
 from siamese_sklearn._checks import check_boolean, check_integer, check_number, check_option
 from siamese_sklearn._holdout import SPLITS
 
@@ -15,32 +17,36 @@ _SMALLEST_BATCH = 4  # two classes of two rows: an anchor, its positive, and a n
 def check_parameters(estimator: Any) -> None:
     """Raise a ValueError or TypeError that names the first parameter with a value that cannot be used.
 
-    `tower`, `loss` (with `margin`, `distance`, `mining`), `optimizer`, `device` and `net_params` are checked where they
-    are built, before training starts as well.
+    `tower`, `loss` (with `margin`, `distance`, `mining`), `optimizer`, `device` and `net_params` are checked
+    where they are built, before training starts as well.
     """
     check_integer("n_components", estimator.n_components, low=1)
     check_integer("max_epochs", estimator.max_epochs, low=1)
     check_number("lr", estimator.lr, low=0, low_open=True)
     check_number("weight_decay", estimator.weight_decay, low=0)
     check_boolean("early_stopping", estimator.early_stopping)
-    check_number("validation_fraction", estimator.validation_fraction, low=0, high=1, low_open=True, high_open=True)
+    check_number(
+        "validation_fraction", estimator.validation_fraction, low=0, high=1, low_open=True, high_open=True
+    )
     check_option("validation_split", estimator.validation_split, SPLITS)
     check_integer("n_iter_no_change", estimator.n_iter_no_change, low=1)
     check_boolean("normalize", estimator.normalize)
     check_boolean("warm_start", estimator.warm_start)
-    check_integer("verbose", int(estimator.verbose), low=0)
+    if not isinstance(estimator.verbose, bool):
+        check_integer("verbose", estimator.verbose, low=0, also=", or True or False")
     if estimator.n_threads is not None:
         check_integer("n_threads", estimator.n_threads, low=1, also=" or None")
     _check_batch_size(estimator.batch_size)
     _check_callables(estimator)
+    _check_random_state(estimator.random_state)
 
 
 def _check_batch_size(batch_size: Any) -> None:
     check_integer("batch_size", batch_size, low=1)
     if batch_size < _SMALLEST_BATCH:
         raise ValueError(
-            f"`batch_size` must be at least {_SMALLEST_BATCH}, so that a batch holds a positive pair and a negative one; "
-            f"got {batch_size}."
+            f"`batch_size` must be at least {_SMALLEST_BATCH}, so that a batch holds a positive pair and a "
+            f"negative one; got {batch_size}."
         )
 
 
@@ -49,7 +55,18 @@ def _check_callables(estimator: Any) -> None:
         raise TypeError(
             f"`augment` must be None or a callable on a batch tensor; got {type(estimator.augment).__name__}."
         )
-    if estimator.callbacks is not None and not isinstance(estimator.callbacks, list | tuple):
+    callbacks = estimator.callbacks
+    if callbacks is not None and not isinstance(callbacks, list | tuple):
         raise TypeError(
-            f"`callbacks` must be None or a list of skorch callbacks; got {type(estimator.callbacks).__name__}."
+            f"`callbacks` must be None or a list of skorch callbacks; got {type(callbacks).__name__}."
         )
+
+
+def _check_random_state(random_state: Any) -> None:
+    try:
+        check_random_state(random_state)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"`random_state` must be an integer from 0 to 2**32 - 1, a numpy.random.RandomState or None; "
+            f"got {random_state!r}."
+        ) from error

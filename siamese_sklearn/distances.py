@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from siamese_sklearn._checks import check_option
 
@@ -50,7 +49,7 @@ def normalize(embeddings: Tensor) -> Tensor:
 
 
 def paired(left: Tensor, right: Tensor, distance: str = "euclidean") -> Tensor:
-    """Distance between row i of `left` and row i of `right`.
+    """Distance between row i of `left` and row i of `right`, as `pairwise` defines it.
 
     Parameters
     ----------
@@ -94,7 +93,8 @@ def pairwise(left: Tensor, right: Tensor | None = None, distance: str = "euclide
     -----
     Squared Euclidean distances come from one matrix product of the centred rows; those that cancellation
     would spoil (near-duplicates) are taken again from the differences themselves, and so is their part of the
-    gradient.
+    gradient. The cosine distance is 1 - cos, at most 2; a zero row, which has no direction, is 1/2 away from
+    every row that has one.
 
     Examples
     --------
@@ -177,7 +177,6 @@ class _SquaredEuclidean(torch.autograd.Function):
         return square
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         left, right, row, column = ctx.saved_tensors
         return _gradient(grad, left, right, row, column), _gradient(grad.T, right, left, column, row)
@@ -193,7 +192,6 @@ class _SelfSquaredEuclidean(torch.autograd.Function):
         return square
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         rows, row, column = ctx.saved_tensors
         return _gradient(grad + grad.T, rows, rows, row, column)  # D_ij and D_ji are one distance
@@ -209,7 +207,6 @@ class _SafeSqrt(torch.autograd.Function):
         return root
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (root,) = ctx.saved_tensors
-        return torch.where(root > 0, 0.5 * grad / root, torch.zeros_like(grad))
+        return 0.5 * grad / torch.where(root > 0, root, torch.inf)

@@ -35,7 +35,8 @@ class BalancedBatches:
     labels : array of shape (n,)
         Classes as integers.
     batch_size : int
-        Rows per batch, at least 4; a batch may exceed it by a group or fall short of it: groups stay whole.
+        Rows per batch, at least 4; a batch may fall short of it or exceed it by a group (below 6 by two), as
+        groups stay whole.
     samples_per_class : int, default=4
         K. At most half of the batch, so that two classes fit in.
 
@@ -126,7 +127,7 @@ class BalancedBatches:
         return ends[n_groups - 1]
 
     def _position(self, label: Index, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-        """Where in the epoch, in [0, 1), each group comes: a class at equal distances, from a random start."""
+        """Place of each group in the epoch, in [0, 1): a class at equal distances, from a random start."""
         total = self._n_groups + self._n_drawn_again
         order = np.argsort(label, kind="stable")
         number = np.empty_like(label)

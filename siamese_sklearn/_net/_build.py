@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from skorch import NeuralNet
 from sklearn.exceptions import ConvergenceWarning
+from skorch import NeuralNet
 from torch import Tensor, nn
 
 from siamese_sklearn._checks import check_option
@@ -27,7 +27,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
 }
 
-ROWS_AT_ONCE = 2048
+_COLLAPSED = 1e-3  # spread of the embeddings over their mean square norm
 
 # What skorch calls our parameters, or what is none of the user's business.
 _TAKEN = {
@@ -71,10 +71,20 @@ class Criterion(nn.Module):
         return value
 
 
-class _Net(NeuralNet):  # type: ignore[misc]
-    """A NeuralNet that does not walk through all layers before every batch to set a mode that they have already."""
+class _Net(NeuralNet):
+    """A NeuralNet that skips what costs time, and whose pickle does not need the device it was trained on."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out `module` and `criterion`: they are `module_` and `criterion_`, tied to their device."""
+        state = super().__getstate__()
+        return {key: value for key, value in state.items() if key not in ("module", "criterion")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.__dict__.update(module=self.module_, criterion=self.criterion_, device=str(self.device))
 
     def _set_training(self, training: bool = True) -> None:
+        # Else skorch walks through all layers before every batch, to set a mode that they have already.
         if self.module_.training != training or self.criterion_.training != training:
             super()._set_training(training)
 
@@ -100,7 +110,7 @@ def build_net(
     given = _check_net_params(net_params)
     optimizer_class = _optimizer_class(optimizer)
     options = _optimizer_options(optimizer_class, weight_decay, device)
-    ours = [("progress", Progress()), ("monitor", Monitor()), ("retrieval_stopping", RetrievalStopping())]
+    ours = [("monitor", Monitor()), ("retrieval_stopping", RetrievalStopping()), ("progress", Progress())]
     settings: dict[str, Any] = {
         "module": module,
         "criterion": Criterion(loss),
@@ -119,6 +129,7 @@ def build_net(
     try:
         net = _Net(**settings)
         net.initialize()
+        _check_callback_keys(given, [name for name, _ in net.callbacks_], [name for name, _ in ours])
     except (ValueError, TypeError, AttributeError) as error:
         raise type(error)(
             f"The net could not be made; look at `net_params`, `callbacks` and `optimizer`: {error}"
@@ -127,33 +138,28 @@ def build_net(
 
 
 def embedding_distance(net: NeuralNet) -> str:
-    """Name of the distance in which the embeddings are to be compared: that of the loss, or its root if it is squared."""
+    """Name of the distance between embeddings: that of the loss, or its root if it is squared."""
     distance = getattr(net.criterion_.loss, "distance", "euclidean")
     return distance if distance in ("manhattan", "cosine") else "euclidean"
 
 
 def train(net: NeuralNet, run: TrainingRun) -> None:
-    """Train for `run.n_epochs` epochs; if that fails, put the weights back as they were.
+    """Train for `run.n_epochs` epochs; if that fails, put the net back as it was.
 
     Ctrl-C stops training and keeps what was learned, with a warning.
     """
-    before = snapshot(net)
-    n_epochs_before = len(net.history)
+    weights, moments = snapshot(net), copy.deepcopy(net.optimizer_.state_dict())
+    n_epochs = len(net.history)
     try:
         net.partial_fit(run, epochs=run.n_epochs)
+        _conclude(net, run, n_epochs)
     except BaseException:
-        restore(net, before)
+        restore(net, weights)
+        net.optimizer_.load_state_dict(moments)
+        del net.history[n_epochs:]
+        for name in ("monitor", "retrieval_stopping", "progress"):
+            dict(net.callbacks_)[name].release()
         raise
-    history = net.history
-    if len(history) > n_epochs_before and "train_batch_count" not in history[-1]:
-        monitor = dict(net.callbacks_)["monitor"]
-        del history[-1]  # the epoch was not finished
-        if not monitor.failed_:
-            warnings.warn(
-                f"Training was interrupted in epoch {len(history) + 1}; the model keeps what it has learned so far.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
 
 
 def embed(module: nn.Module, rows: Rows) -> npt.NDArray[np.float32]:
@@ -164,12 +170,45 @@ def embed(module: nn.Module, rows: Rows) -> npt.NDArray[np.float32]:
     array of shape (n, n_components)
     """
     module.eval()
-    embeddings = np.empty((len(rows), module.n_components), dtype=np.float32)  # type: ignore[call-overload]
+    width: Any = module.n_components
+    embeddings = np.empty((len(rows), width), dtype=np.float32)
     with torch.inference_mode():
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            part = slice(start, start + ROWS_AT_ONCE)
+        for part in rows.slices():
             embeddings[part] = module(rows.take(part)).float().cpu().numpy()
     return embeddings
+
+
+def _conclude(net: NeuralNet, run: TrainingRun, n_epochs_before: int) -> None:
+    """Take an unfinished epoch out of the history, and warn of what went wrong."""
+    history, failed = net.history, dict(net.callbacks_)["monitor"].failed_
+    begun = len(history) > n_epochs_before
+    finished = begun and not failed and _is_finished(history[-1], run)
+    if begun and not finished:
+        del history[-1]
+    if failed:
+        _warn(
+            f"The {failed} became NaN or infinite; training stopped, with the weights of the last epoch that "
+            "was finite. Lower `lr`, keep `normalize=True`, or look for extreme values in X."
+        )
+    elif not finished:
+        _warn(
+            f"Training was interrupted in epoch {len(history) + 1}; the model keeps what it has learned "
+            "so far."
+        )
+    elif history[-1]["spread"] < _COLLAPSED:
+        _warn(
+            f"The embeddings have collapsed towards one point (their spread is {history[-1]['spread']:.1e}). "
+            'Use mining="all" or "semihard", a lower `lr`, or a larger `batch_size`.'
+        )
+
+
+def _is_finished(epoch: dict[str, Any], run: TrainingRun) -> bool:
+    """Whether an epoch has come to its end, and its measure too: Ctrl-C may fall into either."""
+    return "spread" in epoch and (run.watch is None or "valid_score" in epoch)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, ConvergenceWarning, stacklevel=6)  # where the user called fit
 
 
 def _check_net_params(net_params: dict[str, Any] | None) -> dict[str, Any]:
@@ -185,13 +224,22 @@ def _check_net_params(net_params: dict[str, Any] | None) -> dict[str, Any]:
     return net_params
 
 
+def _check_callback_keys(net_params: dict[str, Any], names: list[str], ours: list[str]) -> None:
+    """Raise if a key such as "callbacks__name__option" names no callback: skorch passes over it."""
+    known = [name for name in names if name not in ours]
+    for key in net_params:
+        if key.startswith("callbacks__") and key.split("__")[1] not in known:
+            raise ValueError(f"{key!r} in `net_params` names none of the callbacks {', '.join(known)}.")
+
+
 def _optimizer_class(optimizer: str | type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
     if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
         return optimizer
     if isinstance(optimizer, str):
         return OPTIMIZERS[check_option("optimizer", optimizer, OPTIMIZERS)]
     raise TypeError(
-        f"`optimizer` must be {', '.join(map(repr, OPTIMIZERS))} or a subclass of torch.optim.Optimizer; got {optimizer!r}."
+        f"`optimizer` must be {', '.join(map(repr, OPTIMIZERS))} or a subclass of torch.optim.Optimizer; "
+        f"got {optimizer!r}."
     )
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
-import warnings
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from skorch.callbacks import Callback
-from sklearn.exceptions import ConvergenceWarning
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from siamese_sklearn._net._run import TrainingRun
@@ -19,31 +17,40 @@ __all__ = ["Monitor", "Progress", "RetrievalStopping", "restore", "snapshot"]
 
 _DENORMAL = 1e-30
 _STEPS_BETWEEN_FLUSHES = 100
-_COLLAPSED = 1e-3  # spread of the embeddings over their mean square norm
+_ROWS_TRIED = 8
 
 
-def snapshot(net: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+Weights: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
+
+
+def snapshot(net: Any) -> Weights:
     """Copy of all weights, of the network and of a loss that has its own."""
     return copy.deepcopy(net.module_.state_dict()), copy.deepcopy(net.criterion_.state_dict())
 
 
-def restore(net: Any, state: tuple[dict[str, Any], dict[str, Any]]) -> None:
+def restore(net: Any, state: Weights) -> None:
     """Put copied weights back."""
     net.module_.load_state_dict(state[0])
     net.criterion_.load_state_dict(state[1])
 
 
-class Monitor(Callback):  # type: ignore[misc]
-    """Records active pairs and spread of the embeddings, keeps Adam quick, and stops at a loss that is not finite."""
+class Monitor(Callback):
+    """Records active pairs and spread of the embeddings, keeps Adam quick, and stops at what is not finite.
 
-    def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:  # noqa: N803
+    Attributes
+    ----------
+    failed_ : str
+        What became NaN or infinite, "loss" or "embeddings"; empty if nothing did.
+    """
+
+    def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
         """Forget the last call."""
         self.step_ = 0
-        self.failed_ = False
+        self.failed_ = ""
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Keep the weights in case this epoch spoils them."""
-        self.before_epoch_ = snapshot(net)
+        self.before_epoch_: Weights | None = snapshot(net)
 
     def on_batch_end(self, net: Any, y_pred: Any = None, **kwargs: Any) -> None:
         """Look at the loss of the batch just done."""
@@ -55,44 +62,41 @@ class Monitor(Callback):  # type: ignore[misc]
         if n_active is not None:
             history.record_batch("n_active", float(n_active))
         if not math.isfinite(history[-1]["batches"][-1]["train_loss"]):
-            self.failed_ = True
-            raise KeyboardInterrupt  # skorch's signal to stop training
+            self._fail("loss")
         self.last_embeddings_ = y_pred
 
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+    def on_epoch_end(self, net: Any, dataset_train: TrainingRun, **kwargs: Any) -> None:
         """Record the means of the epoch."""
+        if not _embeds_finitely(net.module_, dataset_train):  # no loss has seen the last step yet
+            self._fail("embeddings")
         batches = net.history[-1]["batches"]
         if batches and "n_active" in batches[0]:
             net.history.record("n_active", sum(batch["n_active"] for batch in batches) / len(batches))
         net.history.record("spread", _spread(self.last_embeddings_))
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Warn of what went wrong, with what to do."""
-        if self.failed_:
+        """Put the weights of the last finite epoch back; the optimizer's state is spoilt, and starts anew."""
+        if self.failed_ and self.before_epoch_ is not None:
             restore(net, self.before_epoch_)
-            warnings.warn(
-                "The loss became NaN or infinite; training stopped, with the weights of the last epoch that was finite. "
-                "Lower `lr`, keep `normalize=True`, or look for extreme values in X.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        elif len(net.history) and net.history[-1].get("spread", 1.0) < _COLLAPSED:
-            warnings.warn(
-                f"The embeddings have collapsed towards one point (their spread is {net.history[-1]['spread']:.1e}). "
-                'Use mining="all" or "semihard", a lower `lr`, or a larger `batch_size`.',
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+            net.optimizer_.state.clear()
+        self.release()
+
+    def release(self) -> None:
+        """Drop what only training needs."""
         self.before_epoch_ = self.last_embeddings_ = None
 
+    def _fail(self, what: str) -> None:
+        self.failed_ = what
+        raise KeyboardInterrupt  # skorch's signal to stop training
 
-class RetrievalStopping(Callback):  # type: ignore[misc]
+
+class RetrievalStopping(Callback):
     """Stops when the watched measure no longer rises, and restores the weights of its best epoch."""
 
-    def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:  # noqa: N803
+    def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
         """Forget the last call."""
         self.best_score_ = -math.inf
-        self.best_state_ = None
+        self.best_state_: Weights | None = None
         self.epochs_since_best_ = 0
 
     def on_epoch_end(self, net: Any, dataset_train: TrainingRun, **kwargs: Any) -> None:
@@ -115,13 +119,22 @@ class RetrievalStopping(Callback):  # type: ignore[misc]
         """Put the best weights back."""
         if self.best_state_ is not None:
             restore(net, self.best_state_)
+        self.release()
+
+    def release(self) -> None:
+        """Drop what only training needs."""
         self.best_state_ = None
 
 
-class Progress(Callback):  # type: ignore[misc]
+class Progress(Callback):
     """A tqdm bar over all epochs, with the loss and the time left."""
 
-    def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:  # noqa: N803
+    def initialize(self) -> Progress:
+        """Begin without a bar."""
+        self.bar_: Any = None
+        return self
+
+    def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
         """Open the bar, if wanted."""
         n_steps = X.n_epochs * X.batches.n_batches
         self.bar_ = tqdm(total=n_steps, unit="batch", disable=X.verbose == 0, leave=X.verbose > 0)
@@ -145,7 +158,12 @@ class Progress(Callback):  # type: ignore[misc]
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Close the bar."""
-        self.bar_.close()
+        self.release()
+
+    def release(self) -> None:
+        """Close the bar, if it is open."""
+        if self.bar_ is not None:
+            self.bar_.close()
         self.bar_ = None
 
 
@@ -162,5 +180,14 @@ def _spread(embeddings: Tensor | tuple[Tensor, ...]) -> float:
     rows = embeddings if isinstance(embeddings, Tensor) else torch.cat(embeddings)
     rows = rows.detach().double()
     mean_square = rows.square().sum(1).mean()
-    spread = (rows - rows.mean(0)).square().sum(1).mean() / mean_square.clamp(min=torch.finfo(rows.dtype).tiny)
-    return float(spread)
+    variance = (rows - rows.mean(0)).square().sum(1).mean()
+    return float(variance / mean_square.clamp(min=torch.finfo(rows.dtype).tiny))
+
+
+def _embeds_finitely(module: nn.Module, run: TrainingRun) -> bool:
+    """Whether a few rows have embeddings without NaN and infinity."""
+    module.eval()
+    with torch.inference_mode():
+        embeddings = module(run.rows.take(slice(_ROWS_TRIED)))
+    sides = (embeddings,) if isinstance(embeddings, Tensor) else embeddings
+    return all(bool(side.isfinite().all()) for side in sides)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from contextlib import contextmanager
 
 import torch
 from threadpoolctl import threadpool_limits
 
 __all__ = ["resolve_device", "seeded", "threads"]
 
-_FORK_LOCK = threading.RLock()  # torch has one default generator per process
+_PROCESS_LOCK = threading.RLock()  # torch's default generator and the thread counts are the whole process's
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -54,13 +53,26 @@ def resolve_device(device: str | torch.device) -> torch.device:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's default generators inside the block; outside they go on as if nothing had happened."""
+    """Seed torch's default generators inside the block; outside they go on as if nothing had happened.
+
+    Those of other devices are left alone, so `torch.manual_seed`, which seeds all of them, will not do.
+    """
     devices = [device] if device.type == "cuda" else []
-    with _FORK_LOCK, torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    with _PROCESS_LOCK, torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
         yield
 
 
-def threads(n_threads: int | None) -> Any:
-    """Context in which numerical libraries use `n_threads` threads; None leaves them alone."""
-    return nullcontext() if n_threads is None else threadpool_limits(limits=n_threads)
+@contextmanager
+def threads(n_threads: int | None) -> Iterator[None]:
+    """Let numerical libraries use `n_threads` threads inside the block; None leaves them alone."""
+    if n_threads is None:
+        yield
+        return
+    with _PROCESS_LOCK, threadpool_limits(limits=n_threads):
+        yield

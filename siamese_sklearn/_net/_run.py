@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -42,6 +43,7 @@ class TrainingRun(Dataset[Any]):
 
     rows: Rows
     target: Tensor  # labels of rows, or same of pairs, or zeros of triplets; (n,)
+    kept: npt.NDArray[np.int64]  # the rows to train on, of which `batches` gives positions
     batches: BalancedBatches | ShuffledBatches
     rng: np.random.Generator
     n_epochs: int
@@ -50,11 +52,12 @@ class TrainingRun(Dataset[Any]):
     verbose: int = 0
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.kept)
 
     def epoch(self) -> Iterator[tuple[Batch, Tensor]]:
         """Yield (batch, target) for one epoch."""
-        for index in self.batches.epoch(self.rng):
+        for positions in self.batches.epoch(self.rng):
+            index = self.kept[positions]
             batch = self.rows.take(index)
             if self.augment is not None:
                 batch = self._augmented(batch, self.augment)
@@ -83,7 +86,9 @@ class BatchIterator:
 def _check_augmented(after: Any, before: Tensor) -> Tensor:
     if isinstance(after, Tensor) and after.shape == before.shape and after.is_floating_point():
         return after.to(before)
-    came = f"{after.dtype} of shape {tuple(after.shape)}" if isinstance(after, Tensor) else type(after).__name__
+    came = type(after).__name__
+    if isinstance(after, Tensor):
+        came = f"{after.dtype} of shape {tuple(after.shape)}"
     raise ValueError(
         f"`augment` must return a float tensor of the shape of its batch, {tuple(before.shape)}; got {came}."
     )

@@ -120,7 +120,8 @@ class TripletLoss(LossSpec):
     Parameters
     ----------
     margin : float or "soft", default=0.2
-        How much farther than the positive the negative has to be, in units of `distance`.
+        How much farther than the positive the negative has to be, in units of `distance`; above 0 with
+        ``mining="semihard"``, whose triplets cost nothing at 0.
     distance : {"euclidean", "sqeuclidean", "manhattan", "cosine"}, default=None
         None means "sqeuclidean", as in FaceNet; with ``mining="hard"`` or a soft margin it means "euclidean",
         as in Hermans et al., because squared distances let the hardest triplets pull everything into one
@@ -169,10 +170,14 @@ class TripletLoss(LossSpec):
 
     def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
         soft = isinstance(self.margin, str) and self.margin == "soft"
+        mining = self._option("mining", self.minings)
         margin = None
         if not soft:
-            margin = check_number("TripletLoss.margin", self.margin, low=0, also=', or "soft"')
-        mining = self._option("mining", self.minings)
+            solved_at_zero = mining == "semihard"  # each of its negatives is beyond the positive
+            also = ', or "soft"' + (', with mining="semihard"' if solved_at_zero else "")
+            margin = check_number(
+                "TripletLoss.margin", self.margin, low=0, low_open=solved_at_zero, also=also
+            )
         if self.distance is None:
             distance = "euclidean" if soft or mining == "hard" else "sqeuclidean"
         else:

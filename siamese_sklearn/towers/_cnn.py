@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +18,11 @@ _POOLED = 4  # pixels left on each side at the most, whatever the size of the im
 
 
 class CNNTower(TowerSpec):
-    """Small convolutional network: blocks of 3 x 3 convolution, batch normalisation, activation and 2 x 2 pooling.
+    """Small convolutional network for images.
 
-    Takes images (H, W) of one channel or (C, H, W), and standardises each channel itself. It runs in the
-    ``channels_last`` memory format, which is about a quarter faster.
+    Its blocks are a 3 x 3 convolution, batch normalisation, the activation and 2 x 2 pooling. It takes images
+    (H, W) of one channel or (C, H, W), and standardises each channel itself. It runs in the ``channels_last``
+    memory format, which is about a quarter faster.
 
     Parameters
     ----------
@@ -53,7 +55,7 @@ class CNNTower(TowerSpec):
         self.activation = activation
         self.dropout = dropout
 
-    def build(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:  # noqa: D102
+    def build(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         dropout = check_number("CNNTower.dropout", self.dropout, low=0, high=1, high_open=True)
         width, height, breadth = _image_shape(input_shape)
         layers: list[nn.Module] = [Standardize((width, height, breadth)), _ChannelsLast()]
@@ -69,13 +71,15 @@ class CNNTower(TowerSpec):
             layers.append(nn.AdaptiveAvgPool2d(pooled))
         layers += [nn.Flatten(), nn.Dropout(dropout)] if dropout > 0 else [nn.Flatten()]
         layers.append(nn.Linear(width * pooled[0] * pooled[1], n_components))
-        return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+        tower = nn.Sequential(*layers)
+        return tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def _sizes(self) -> list[int]:
-        if not isinstance(self.channels, Sequence) or len(self.channels) == 0:
-            came = self.channels
-            raise TypeError(f"`CNNTower.channels` must be a sequence of integers, such as (32, 64); got {came!r}.")
-        return [check_integer("CNNTower.channels", size, low=1) for size in self.channels]
+        name = "CNNTower.channels"
+        sizes: Any = self.channels
+        if not isinstance(sizes, Sequence) or len(sizes) == 0:
+            raise TypeError(f"`{name}` must be a sequence of integers, such as (32, 64); got {sizes!r}.")
+        return [check_integer(name, size, low=1) for size in sizes]
 
 
 class _ChannelsLast(nn.Module):
@@ -92,9 +96,9 @@ def _image_shape(input_shape: tuple[int, ...]) -> tuple[int, int, int]:
             f"`tower` is a CNN, which takes images, X of shape (n, H, W) or (n, C, H, W); got rows of shape "
             f'{input_shape}. Reshape X, e.g. X.reshape(-1, 28, 28), or take tower="mlp".'
         )
-    if input_shape[2] in (1, 3, 4) and input_shape[0] > 4:
+    if input_shape[2] in (1, 3, 4) and min(input_shape[:2]) > 4:
         raise ValueError(
-            f"`tower` is a CNN, which takes images with the channels first, (n, C, H, W); rows of shape {input_shape} "
-            "seem to have them last. Move them, e.g. numpy.moveaxis(X, -1, 1)."
+            "`tower` is a CNN, which takes images with the channels first, (n, C, H, W); rows of shape "
+            f"{input_shape} seem to have them last. Move them, e.g. numpy.moveaxis(X, -1, 1)."
         )
     return input_shape

@@ -13,9 +13,10 @@ __all__ = ["Standardize"]
 class Standardize(nn.Module):
     """Standardises the input with the mean and the spread of the training data, and clips what sticks out.
 
-    The statistics are set once, by `fit`, before training. Clipping bounds the pull of outliers and of features that
-    are almost constant (and get a huge standard score the moment they are not). In training, Gaussian noise is added
-    to the standard scores, which for small noise is Tikhonov regularisation (Bishop 1995).
+    The statistics are set once, by `fit`, before training. Clipping bounds the pull of outliers and of
+    features that are almost constant (and get a huge standard score the moment they are not). In training,
+    Gaussian noise is added to the standard scores, which for small noise is Tikhonov regularisation
+    (Bishop 1995).
 
     Parameters
     ----------
@@ -49,12 +50,13 @@ class Standardize(nn.Module):
         axes = (0, *range(2, rows.ndim))
         variance, mean = torch.var_mean(rows, dim=axes, correction=0)
         scale = variance.sqrt()
-        constant = scale <= 1e-7 * mean.abs()  # what float32 rounding alone would leave
+        rounding = 1e-7 * mean.abs() + torch.finfo(torch.float32).tiny  # what float32 alone would leave
+        inverse_scale = torch.where(scale <= rounding, torch.ones_like(scale), 1 / scale)
         self.mean.copy_(mean.reshape(self.mean.shape))
-        self.inverse_scale.copy_(torch.where(constant, torch.ones_like(scale), 1 / scale).reshape(self.inverse_scale.shape))
+        self.inverse_scale.copy_(inverse_scale.reshape(self.mean.shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Standard scores of a batch, (B, *row_shape)."""
+        """Return the standard scores of a batch, (B, *row_shape)."""
         x = (x.reshape(len(x), *self.row_shape) - self.mean) * self.inverse_scale
         if self.clip < math.inf:
             x = x.clamp(-self.clip, self.clip)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
@@ -21,7 +22,7 @@ class MLPTower(TowerSpec):
 
     Parameters
     ----------
-    hidden_layer_sizes : sequence of int, default=(256,)
+    hidden_layer_sizes : sequence of int, default=(512,)
         Units of each hidden layer; empty for a linear map.
     activation : {"relu", "gelu", "silu", "tanh"}, default="gelu"
     dropout : float, default=0
@@ -45,7 +46,7 @@ class MLPTower(TowerSpec):
 
     def __init__(
         self,
-        hidden_layer_sizes: Sequence[int] = (256,),
+        hidden_layer_sizes: Sequence[int] = (512,),
         *,
         activation: str = "gelu",
         dropout: float = 0.0,
@@ -58,7 +59,7 @@ class MLPTower(TowerSpec):
         self.clip = clip
         self.noise = noise
 
-    def build(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:  # noqa: D102
+    def build(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
         dropout = check_number("MLPTower.dropout", self.dropout, low=0, high=1, high_open=True)
         noise = check_number("MLPTower.noise", self.noise, low=0)
         clip = self.clip
@@ -75,7 +76,7 @@ class MLPTower(TowerSpec):
 
     def _sizes(self) -> list[int]:
         name = "MLPTower.hidden_layer_sizes"
-        if not isinstance(self.hidden_layer_sizes, Sequence):
-            came = self.hidden_layer_sizes
-            raise TypeError(f"`{name}` must be a sequence of integers, such as (256,); got {came!r}.")
-        return [check_integer(name, size, low=1) for size in self.hidden_layer_sizes]
+        sizes: Any = self.hidden_layer_sizes
+        if not isinstance(sizes, Sequence):
+            raise TypeError(f"`{name}` must be a sequence of integers, such as (256,); got {sizes!r}.")
+        return [check_integer(name, size, low=1) for size in sizes]

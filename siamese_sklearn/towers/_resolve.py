@@ -27,8 +27,8 @@ def make_tower(tower: TowerLike, rows: Tensor, n_components: int) -> nn.Module:
     Parameters
     ----------
     tower : "auto", "mlp", "cnn", TowerSpec, nn.Module or callable
-        "auto" is an MLP for flat rows and a CNN for images. A module is deep-copied; a callable is called as
-        ``tower(input_shape, n_components)``.
+        "auto" is an MLP for flat rows and a CNN for images. A callable is called as
+        ``tower(input_shape, n_components)``. A module, given or returned, is deep-copied.
     rows : Tensor of shape (n, *input_shape)
         Rows to try it on.
     n_components : int
@@ -44,7 +44,7 @@ def make_tower(tower: TowerLike, rows: Tensor, n_components: int) -> nn.Module:
     ValueError
         If its name is unknown, the rows do not fit it, or its output is not of shape (n, n_components).
     """
-    module = _build(tower, tuple(rows.shape[1:]), n_components)
+    module = _build(tower, tuple(rows.shape[1:]), n_components).cpu()
     _check_output(module, rows, n_components)
     return module
 
@@ -60,10 +60,11 @@ def _build(tower: TowerLike, input_shape: tuple[int, ...], n_components: int) ->
     if isinstance(tower, nn.Module):
         return copy.deepcopy(tower)
     if callable(tower) and not isinstance(tower, type):
-        return _check_module(tower(input_shape, n_components))
+        # It may hand out layers that the user keeps.
+        return copy.deepcopy(_check_module(tower(input_shape, n_components)))
     raise TypeError(
-        f"`tower` must be {', '.join(map(repr, ('auto', *TOWERS)))}, a spec such as MLPTower(), a torch.nn.Module or a "
-        f"callable (input_shape, n_components) -> torch.nn.Module; got {tower!r}."
+        f"`tower` must be {', '.join(map(repr, ('auto', *TOWERS)))}, a spec such as MLPTower(), a "
+        f"torch.nn.Module or a callable (input_shape, n_components) -> torch.nn.Module; got {tower!r}."
     )
 
 
@@ -78,10 +79,11 @@ def _check_output(module: nn.Module, rows: Tensor, n_components: int) -> None:
     module.eval()  # batch normalisation must not see these rows
     try:
         with torch.no_grad():
-            output = module(rows)
+            output = module(rows.clone())
     except Exception as error:
+        shape = tuple(rows.shape)
         raise ValueError(
-            f"`tower` fails on rows of shape {tuple(rows.shape[1:])} (a batch of {tuple(rows.shape)}): {error}"
+            f"`tower` fails on rows of shape {shape[1:]} (a batch of {shape}): {error}"
         ) from error
     finally:
         module.train(was_training)
@@ -89,6 +91,6 @@ def _check_output(module: nn.Module, rows: Tensor, n_components: int) -> None:
     if not isinstance(output, Tensor) or tuple(output.shape) != wanted:
         came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(
-            f"`tower` must map a batch of shape {tuple(rows.shape)} to embeddings of shape {wanted}; got {came}. "
-            "Set `n_components` to the width of its output, or change its last layer."
+            f"`tower` must map a batch of shape {tuple(rows.shape)} to embeddings of shape {wanted}; "
+            f"got {came}. Set `n_components` to the width of its output, or change its last layer."
         )

@@ -19,8 +19,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-class TowerSpec(BaseEstimator, ABC):  # type: ignore[misc]
-    """The parameters of a tower, in scikit-learn's manner: ``clone``, ``get_params`` and ``set_params`` work on it."""
+class TowerSpec(BaseEstimator, ABC):
+    """The parameters of a tower, in scikit-learn's manner (``clone``, ``get_params``, ``set_params``)."""
 
     @abstractmethod
     def build(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:

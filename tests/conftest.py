@@ -1,0 +1,41 @@
+"""Small real data for all tests, and the optional data folder."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, load_iris
+
+
+@pytest.fixture(scope="session")
+def iris():
+    """150 flowers of 3 species: X (150, 4) float32, y (150,)."""
+    X, y = load_iris(return_X_y=True)
+    return X.astype(np.float32), y
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """30 images of each digit: X (300, 8, 8) float32, y (300,)."""
+    data = load_digits()
+    rows = np.sort(np.concatenate([np.flatnonzero(data.target == digit)[:30] for digit in range(10)]))
+    return data.images[rows].astype(np.float32), data.target[rows]
+
+
+@pytest.fixture(scope="session")
+def data_folder():
+    """Folder of the larger data sets: SIAMESE_SKLEARN_DATA, or `shared/data` beside the checkout."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SIAMESE_SKLEARN_DATA", default))
+    if not folder.is_dir():
+        pytest.skip("no data folder; set SIAMESE_SKLEARN_DATA to it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def faces(data_folder):
+    """Ten photographs of each of 12 people: X (120, 64, 64) uint8, y (120,)."""
+    with np.load(data_folder / "olivetti_faces.npz") as file:
+        X, y = file["X"], file["y"]
+    return X[y < 12], y[y < 12]

@@ -1,0 +1,55 @@
+"""scikit-learn's conformity suite, over several configurations, with no failure expected."""
+
+from unittest import SkipTest
+
+import pytest
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from siamese_sklearn import ContrastiveLoss, MLPTower, PairTransformer, SiameseEmbedder, TripletLoss
+
+
+def quick(**parameters):
+    return SiameseEmbedder(**{"max_epochs": 3, "device": "cpu", **parameters})
+
+
+ESTIMATORS = [
+    quick(),
+    quick(loss=ContrastiveLoss(margin=1.0, distance="cosine"), tower=MLPTower(hidden_layer_sizes=(16,))),
+    quick(loss="exponential", distance="manhattan", n_components=8, normalize=False, n_threads=1),
+    quick(loss=TripletLoss(mining="semihard"), optimizer="sgd", net_params={"optimizer__momentum": 0.9}),
+    quick(loss="triplet", margin="soft", mining="hard", early_stopping=True, n_iter_no_change=2),
+    quick(max_epochs=2).set_output(transform="pandas"),
+    PairTransformer(StandardScaler()),
+]
+LEFT_OUT_BY_SCIKIT_LEARN = "SCIPY_ARRAY_API is not set"  # PyTorch arrays as X; needs an environment variable
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_conforms_to_scikit_learn(estimator, check):
+    try:
+        check(estimator)
+    except SkipTest as skip:
+        if LEFT_OUT_BY_SCIKIT_LEARN not in str(skip):
+            pytest.fail(f"A check was skipped: {skip}")
+        raise
+
+
+NOT_GENERATED = [
+    "check_dataframe_column_names_consistency",
+    "check_transformer_get_feature_names_out",
+    "check_transformer_get_feature_names_out_pandas",
+    "check_set_output_transform",
+    "check_set_output_transform_pandas",
+    "check_set_output_transform_polars",
+    "check_global_output_transform_pandas",
+    "check_global_set_output_transform_polars",
+]
+
+
+@pytest.mark.parametrize("check", NOT_GENERATED)
+@pytest.mark.parametrize("estimator", ESTIMATORS[:5], ids=range(5))
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")  # the checks mix both kinds
+def test_conforms_to_the_checks_that_scikit_learn_does_not_generate(estimator, check):
+    getattr(estimator_checks, check)("SiameseEmbedder", estimator)

@@ -1,0 +1,780 @@
+"""Losses against loops, and the laws that every loss in the registry keeps.
+
+`ORACLES` holds one row per loss; adding a loss to the registry without one fails here.
+"""
+
+import copy
+import itertools
+import math
+import pickle
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from torch import nn
+from torch.testing import assert_close
+
+from siamese_sklearn.distances import DISTANCES
+from siamese_sklearn.losses import (
+    LOSSES,
+    ContrastiveLoss,
+    EmbeddingLoss,
+    ExponentialLoss,
+    LossSpec,
+    TripletLoss,
+    make_loss,
+)
+from siamese_sklearn.losses._pair import contrastive, exponential
+from siamese_sklearn.losses._triplet import soft_triplet, triplet
+from siamese_sklearn.mining import MINERS, pair_masks
+
+LABELS = [0, 1, 0, 2, 1, 0, 3, 1]  # classes of 3, 3 and twice 1
+
+
+# The oracles: value and number of active pairs or triplets, by loops over a table of distances.
+
+
+def naive_distance(a, b, name):
+    difference = [x - y for x, y in zip(a, b, strict=True)]
+    if name == "manhattan":
+        return math.fsum(map(abs, difference))
+    if name == "cosine":
+        return 1.0 - math.fsum(x * y for x, y in zip(a, b, strict=True)) / (math.hypot(*a) * math.hypot(*b))
+    return math.hypot(*difference) ** (2 if name == "sqeuclidean" else 1)
+
+
+def naive_table(left, right, name):
+    return [[naive_distance(a, b, name) for b in right.tolist()] for a in left.tolist()]
+
+
+def mean(values):
+    return math.fsum(values) / len(values) if values else 0.0
+
+
+def naive_triplets(table, labels, mining):
+    """Triplets (anchor, positive, negative) of a batch."""
+    found = []
+    for a, row in enumerate(table):
+        same = [p for p, label in enumerate(labels) if label == labels[a] and p != a]
+        different = [n for n, label in enumerate(labels) if label != labels[a]]
+        if mining in ("all", "semihard"):
+            for p in same:
+                farther = sorted((n for n in different if row[n] > row[p]), key=row.__getitem__)
+                found += [(a, p, n) for n in (different if mining == "all" else farther[:1])]
+        elif same and different:
+            p = (max if mining == "hard" else min)(same, key=row.__getitem__)
+            found.append((a, p, min(different, key=row.__getitem__)))
+    return found
+
+
+def naive_pairs(table, labels, mining):
+    """Distances of the same pairs and of the different pairs of a batch."""
+    if mining == "hard":
+        chosen = naive_triplets(table, labels, "hard")
+        return [table[a][p] for a, p, _ in chosen], [table[a][n] for a, _, n in chosen]
+    pairs = list(itertools.permutations(range(len(labels)), 2))
+    same = [table[i][j] for i, j in pairs if labels[i] == labels[j]]
+    return same, [table[i][j] for i, j in pairs if labels[i] != labels[j]]
+
+
+def contrastive_oracle(same, different, *, margin):
+    same_loss = [0.5 * d**2 for d in same]
+    different_loss = [0.5 * (margin - d) ** 2 for d in different if d < margin]
+    return mean(same_loss) + mean(different_loss), len(same_loss) + len(different_loss)
+
+
+def exponential_oracle(same, different, *, bound):
+    same_loss = [2 / bound * d**2 for d in same]
+    different_loss = [2 * bound * math.exp(-2.77 * d / bound) for d in different]
+    return mean(same_loss) + mean(different_loss), len(same_loss) + len(different_loss)
+
+
+def triplet_oracle(near_and_far, *, margin):
+    if margin == "soft":
+        values = [math.log1p(math.exp(near - far)) for near, far in near_and_far]
+    else:
+        values = [near - far + margin for near, far in near_and_far if near - far + margin > 0]
+    return mean(values), len(values)
+
+
+def of_pairs(oracle):
+    """Oracle of a batch, of given pairs and of given triplets, from one of same and different distances."""
+    return {
+        "labels": lambda table, labels, mining, **p: oracle(*naive_pairs(table, labels, mining), **p),
+        "pairs": lambda d, same, **p: oracle(
+            [x for x, s in zip(d, same, strict=True) if s],
+            [x for x, s in zip(d, same, strict=True) if not s],
+            **p,
+        ),
+        "triplets": lambda near, far, **p: oracle(near, far, **p),
+    }
+
+
+def of_triplets(oracle):
+    """Oracle of a batch, of given pairs and of given triplets, from one of (near, far) distances."""
+    return {
+        "labels": lambda table, labels, mining, **p: oracle(
+            [(table[a][i], table[a][j]) for a, i, j in naive_triplets(table, labels, mining)], **p
+        ),
+        "pairs": lambda d, same, **p: oracle(
+            [
+                (x, y)
+                for x, s in zip(d, same, strict=True)
+                for y, t in zip(d, same, strict=True)
+                if s and not t
+            ],
+            **p,
+        ),
+        "triplets": lambda near, far, **p: oracle(list(zip(near, far, strict=True)), **p),
+    }
+
+
+# One row per loss: its oracle, and the parameters to try, of which each set has active and inactive terms.
+ORACLES = {
+    "contrastive": (of_pairs(contrastive_oracle), [{"margin": 0.8}, {"margin": 1.5}]),
+    "exponential": (of_pairs(exponential_oracle), [{"bound": 2.0}, {"bound": 0.7}]),
+    "triplet": (of_triplets(triplet_oracle), [{"margin": 0.2}, {"margin": 0.0}, {"margin": "soft"}]),
+}
+
+
+def variants(name):
+    """Every distance x mining of a loss, as parameters of its spec."""
+    spec = LOSSES[name]
+    axes = {"distance": spec.distances, "mining": spec.minings}
+    axes = {key: values for key, values in axes.items() if values}
+    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+
+def case(name, params):
+    return pytest.param(name, params, id="-".join([name, *map(str, params.values())]))
+
+
+VARIANTS = [case(name, params) for name in LOSSES for params in variants(name)]
+DETERMINISTIC = [
+    case(name, params) for name in LOSSES for params in variants(name) if params.get("mining") != "random"
+]
+COMPARED = [
+    case(name, {**params, **extra})
+    for name in LOSSES
+    for params in variants(name)
+    for extra in ORACLES[name][1]
+    if params.get("mining") != "random" and (params.get("mining"), extra.get("margin")) != ("semihard", 0.0)
+]
+
+
+def build(name, params, n_components=3):
+    return LOSSES[name](**params).build(n_classes=4, n_components=n_components)
+
+
+def rows(n=8, d=3, seed=0, dtype=torch.float64):
+    return 0.5 * torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def seeded(module, embeddings, labels, seed=0):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return module(embeddings, labels)
+
+
+def value_and_gradient(module, embeddings, labels):
+    embeddings = embeddings.detach().clone().requires_grad_()
+    value = seeded(module, embeddings, torch.as_tensor(labels))
+    (gradient,) = torch.autograd.grad(value, embeddings)
+    return value.detach(), gradient
+
+
+def test_every_loss_of_the_registry_has_its_row():
+    assert set(ORACLES) == set(LOSSES)
+    assert len(LOSSES) >= 3
+    assert {name for name, _ in (p.values for p in VARIANTS)} == set(LOSSES)
+    assert {name for name, _ in (p.values for p in COMPARED)} == set(LOSSES)
+    assert len(VARIANTS) == 3 * 2 + 3 * 2 + 4 * 5
+    for spec in LOSSES.values():
+        assert issubclass(spec, LossSpec)
+        assert set(spec.distances) <= set(DISTANCES)
+        assert set(spec.minings) <= {"all", *MINERS}
+
+
+# Values
+
+
+@pytest.mark.parametrize(("name", "params"), COMPARED)
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("labels", [LABELS, [0, 0, 0, 0, 1, 1, 1, 1]])
+def test_value_and_count_are_those_of_the_loops(name, params, seed, labels):
+    embeddings, module = rows(seed=seed), build(name, params)
+    oracle, parameters = ORACLES[name][0]["labels"], dict(params)
+    table = naive_table(embeddings, embeddings, parameters.pop("distance"))
+    expected, n_active = oracle(table, labels, **parameters)
+    value = module(embeddings, torch.tensor(labels))
+    assert value.shape == ()
+    assert_close(value.item(), expected, rtol=1e-10, atol=1e-12)
+    assert module.n_active.shape == ()
+    assert module.n_active.item() == n_active > 0
+
+
+@pytest.mark.parametrize("distance", TripletLoss.distances)
+@pytest.mark.parametrize("margin", [0.2, "soft"])
+def test_random_mining_is_the_mean_over_what_the_miner_draws(distance, margin):
+    embeddings, labels = rows(), torch.tensor(LABELS)
+    table = torch.tensor(naive_table(embeddings, embeddings, distance), dtype=torch.float64)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        chosen = zip(*(side.tolist() for side in MINERS["random"](table, *pair_masks(labels))), strict=True)
+    near_and_far = [(table[a, p].item(), table[a, n].item()) for a, p, n in chosen]
+    expected, n_active = triplet_oracle(near_and_far, margin=margin)
+    module = TripletLoss(margin, distance=distance, mining="random").build(4, 3)
+    assert_close(seeded(module, embeddings, labels).item(), expected, rtol=1e-10, atol=1e-12)
+    assert module.n_active.item() == n_active > 0
+
+
+def with_margins(compared):
+    """The parameters of a spec without its mining, which given pairs and triplets do not need."""
+    return [
+        case(n, {k: v for k, v in p.items() if k != "mining"}) for n, p in compared if p["mining"] == "all"
+    ]
+
+
+GIVEN = with_margins(p.values for p in COMPARED)
+
+
+@pytest.mark.parametrize(("name", "params"), GIVEN)
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.float32])
+def test_given_pairs_cost_what_the_loops_say(name, params, kind):
+    left, right, module = rows(seed=1), rows(seed=2), build(name, params)
+    same, parameters = [1, 0, 0, 1, 1, 0, 1, 0], dict(params)
+    table = naive_table(left, right, parameters.pop("distance"))
+    diagonal = [table[i][i] for i in range(8)]
+    expected, n_active = ORACLES[name][0]["pairs"](diagonal, same, **parameters)
+    value = module.forward_pairs(left, right, torch.tensor(same, dtype=kind))
+    assert_close(value.item(), expected, rtol=1e-10, atol=1e-12)
+    assert module.n_active.item() == n_active > 0
+
+
+@pytest.mark.parametrize(("name", "params"), GIVEN)
+def test_given_triplets_cost_what_the_loops_say(name, params):
+    anchor, positive, negative, module = rows(seed=1), rows(seed=2), rows(seed=3), build(name, params)
+    parameters = dict(params)
+    distance = parameters.pop("distance")
+    near, far = (
+        [naive_table(anchor, side, distance)[i][i] for i in range(8)] for side in (positive, negative)
+    )
+    expected, n_active = ORACLES[name][0]["triplets"](near, far, **parameters)
+    value = module.forward_triplets(anchor, positive, negative)
+    assert_close(value.item(), expected, rtol=1e-10, atol=1e-12)
+    assert module.n_active.item() == n_active > 0
+
+
+def test_formulas_of_pairs_by_hand():
+    distance, same = torch.tensor([0.0, 3.0, 0.0, 3.0, 5.0]), torch.tensor([True, True, False, False, False])
+    assert contrastive(distance, same, 4.0).tolist() == [0.0, 4.5, 8.0, 0.5, 0.0]
+    expected = torch.tensor([0.0, 9.0, 4.0, 4 * math.exp(-2.77 * 1.5), 4 * math.exp(-2.77 * 2.5)])
+    assert_close(exponential(distance, same, 2.0), expected)
+
+
+def test_formulas_of_triplets_by_hand():
+    near, far = torch.tensor([1.0, 1.0, 0.0, 1e6]), torch.tensor([1.0, 3.0, 0.5, 0.0])
+    assert triplet(near, far, 0.5).tolist() == [0.5, 0.0, 0.0, 1e6 + 0.5]
+    expected = torch.tensor([math.log(2), math.log1p(math.exp(-2)), math.log1p(math.exp(-0.5)), 1e6])
+    assert_close(soft_triplet(near, far), expected)
+
+
+def test_a_triplet_that_just_keeps_the_margin_is_not_active():
+    """At 0, 1 | 2 and a margin of 1, anchor 0 is solved (1 - 2 + 1 = 0); anchor 1 is not (1 - 1 + 1 = 1).
+
+    The loss is |z1 - z0| - |z1 - z2| + 1: its gradient is -1 for z0, 1 + 1 for z1, -1 for z2.
+    """
+    module = TripletLoss(1.0, distance="euclidean").build(2, 1)
+    value, gradient = value_and_gradient(module, torch.tensor([[0.0], [1.0], [2.0]]), [0, 0, 1])
+    assert value.item() == 1.0
+    assert module.n_active.item() == 1
+    assert gradient.flatten().tolist() == [-1.0, 2.0, -1.0]
+
+
+def cubic(embeddings, labels, margin, squared):
+    """Mean over the active ones of all B^3 triplets, with the gradient of autograd."""
+    distance = torch.cdist(embeddings, embeddings, compute_mode="donot_use_mm_for_euclid_dist")
+    distance = distance.square() if squared else distance
+    same = labels[:, None] == labels[None, :]
+    valid = (same & ~torch.eye(len(labels), dtype=torch.bool))[:, :, None] & ~same[:, None, :]
+    gap = (distance[:, :, None] - distance[:, None, :])[valid]
+    value = nn.functional.softplus(gap) if margin == "soft" else (gap + margin).relu()
+    n_active = len(gap) if margin == "soft" else int((value > 0).sum())
+    return value.sum() / max(n_active, 1), n_active
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    sizes=st.lists(st.integers(1, 6), min_size=1, max_size=6),
+    margin=st.sampled_from([0.0, 0.2, 1.0, 5.0, "soft"]),
+    squared=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
+def test_every_triplet_equals_the_cubic_form(sizes, margin, squared, seed):
+    labels = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+    labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))]
+    embeddings = rows(len(labels), 4, seed).requires_grad_()
+    module = TripletLoss(margin, distance="sqeuclidean" if squared else "euclidean").build(len(sizes), 4)
+    value, gradient = value_and_gradient(module, embeddings, labels)
+    expected, n_active = cubic(embeddings, labels, margin, squared)
+    (expected_gradient,) = torch.autograd.grad(expected, embeddings)
+    assert_close(value, expected.detach(), rtol=1e-9, atol=1e-9)
+    assert_close(gradient, expected_gradient, rtol=1e-9, atol=1e-9)
+    assert module.n_active.item() == n_active
+
+
+# Laws
+
+
+@pytest.mark.parametrize(("name", "params"), VARIANTS)
+def test_gradient_is_that_of_finite_differences(name, params):
+    module, labels = build(name, params), torch.tensor(LABELS)
+    assert torch.autograd.gradcheck(lambda z: seeded(module, z, labels), rows().requires_grad_())
+    assert module.n_active > 0
+
+
+@pytest.mark.parametrize(("name", "params"), GIVEN)
+def test_gradient_of_given_pairs_and_triplets_is_that_of_finite_differences(name, params):
+    module, same = build(name, params), torch.tensor([1, 0, 0, 1, 1, 0, 1, 0])
+    sides = [rows(seed=seed).requires_grad_() for seed in (1, 2, 3)]
+    assert torch.autograd.gradcheck(lambda a, b: module.forward_pairs(a, b, same), sides[:2])
+    assert torch.autograd.gradcheck(module.forward_triplets, sides)
+
+
+@pytest.mark.parametrize(("name", "params"), VARIANTS)
+def test_a_smaller_step_down_the_gradient_lowers_the_loss(name, params):
+    module, embeddings = build(name, params), rows()
+    value, gradient = value_and_gradient(module, embeddings, LABELS)
+    assert gradient.norm() > 0
+    lower, _ = value_and_gradient(module, embeddings - 1e-5 * gradient, LABELS)
+    assert lower < value
+
+
+@pytest.mark.parametrize(("name", "params"), DETERMINISTIC)
+def test_the_order_of_the_batch_does_not_matter(name, params):
+    module, embeddings, labels = build(name, params), rows(), torch.tensor(LABELS)
+    order = torch.tensor([3, 6, 1, 0, 7, 5, 2, 4])
+    value, gradient = value_and_gradient(module, embeddings, labels)
+    n_active = module.n_active
+    permuted, permuted_gradient = value_and_gradient(module, embeddings[order], labels[order])
+    assert_close(permuted, value, rtol=1e-10, atol=1e-12)
+    assert_close(permuted_gradient, gradient[order], rtol=1e-10, atol=1e-12)
+    assert module.n_active == n_active
+
+
+@pytest.mark.parametrize("distance", TripletLoss.distances)
+def test_random_mining_with_one_negative_is_every_triplet(distance):
+    embeddings, labels = rows(5), [0, 0, 0, 0, 1]
+    ours, expected = (
+        value_and_gradient(TripletLoss(distance=distance, mining=mining).build(2, 3), embeddings, labels)
+        for mining in ("random", "all")
+    )
+    assert_close(ours, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "params"), VARIANTS)
+def test_the_names_of_the_classes_do_not_matter(name, params):
+    module, embeddings = build(name, params), rows()
+    renamed = torch.tensor([2, 0, 3, 1])[torch.tensor(LABELS)]
+    assert_close(
+        value_and_gradient(module, embeddings, renamed), value_and_gradient(module, embeddings, LABELS)
+    )
+
+
+DEGENERATE = {
+    "identical rows": (torch.full((8, 3), 0.3), LABELS),
+    "zero rows": (torch.zeros(8, 3), LABELS),
+    "identical rows inside each class": (rows(4, dtype=torch.float32)[LABELS], LABELS),
+    "no positives": (rows(4, dtype=torch.float32), [0, 1, 2, 3]),
+    "one class": (rows(4, dtype=torch.float32), [1, 1, 1, 1]),
+    "one row": (rows(1, dtype=torch.float32), [0]),
+    "large": (1e4 * rows(dtype=torch.float32), LABELS),
+    "small": (1e-8 * rows(dtype=torch.float32), LABELS),
+    "a far row": (rows(dtype=torch.float32) + 1e4 * torch.eye(8, 3), LABELS),
+}
+
+
+@pytest.mark.parametrize("batch", DEGENERATE)
+@pytest.mark.parametrize(("name", "params"), VARIANTS)
+def test_value_and_gradient_are_finite_whatever_the_batch(name, params, batch):
+    embeddings, labels = DEGENERATE[batch]
+    module = build(name, params)
+    value, gradient = value_and_gradient(module, embeddings, labels)
+    assert value.isfinite()
+    assert gradient.isfinite().all()
+    assert module.n_active >= 0
+    if batch == "one row":
+        assert value == module.n_active == 0
+        assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2, 3], [1, 1, 1, 1]], ids=["no positives", "one class"])
+@pytest.mark.parametrize("margin", [0.2, "soft"])
+@pytest.mark.parametrize("mining", TripletLoss.minings)
+def test_a_batch_without_triplets_costs_nothing_and_can_be_differentiated(labels, margin, mining):
+    module = TripletLoss(margin, mining=mining).build(4, 3)
+    value, gradient = value_and_gradient(module, rows(4), labels)
+    assert value == module.n_active == 0
+    assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("spec", "oracle"),
+    [(ContrastiveLoss(1.0), contrastive_oracle), (ExponentialLoss(2.0), exponential_oracle)],
+)
+@pytest.mark.parametrize("label", [0, 1])
+def test_given_pairs_of_one_kind_cost_their_own_mean(spec, oracle, label):
+    module, left, right = spec.build(2, 3), rows(seed=1), rows(seed=2)
+    value = module.forward_pairs(left, right, torch.full((8,), label))
+    distance = [naive_table(left, right, "euclidean")[i][i] for i in range(8)]
+    same, different = (distance, []) if label else ([], distance)
+    parameters = {key: value for key, value in spec.get_params().items() if key in ("margin", "bound")}
+    expected, n_active = oracle(same, different, **parameters)
+    assert_close(value.item(), expected)
+    assert module.n_active.item() == n_active > 0
+
+
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("margin", [0.2, "soft"])
+def test_given_pairs_of_one_kind_make_no_triplets(label, margin):
+    module, left = TripletLoss(margin).build(2, 3), rows(seed=1).requires_grad_()
+    value = module.forward_pairs(left, rows(seed=2), torch.full((8,), label))
+    assert value == module.n_active == 0
+    (gradient,) = torch.autograd.grad(value, left)
+    assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize(("name", "params"), [p for p in VARIANTS if p.values[0] != "exponential"])
+def test_classes_at_three_points_far_apart_cost_nothing(name, params):
+    """At right angles cosine distances are 1, the others sqrt(2) and more."""
+    corners = torch.eye(3, dtype=torch.float64)[[0, 0, 1, 1, 2, 2]]
+    module = build(name, {**params, "margin": 0.9})
+    value, gradient = value_and_gradient(module, corners, [0, 0, 1, 1, 2, 2])
+    assert value == 0
+    assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize("mining", ExponentialLoss.minings)
+def test_exponential_counts_different_pairs_that_are_too_far_to_cost_anything(mining):
+    """At 0, 0 | 1e4 the same pair costs nothing, exp(-1e4) nothing; the mean is still over all."""
+    embeddings = torch.tensor([[0.0], [0.0], [1e4], [1e4]])
+    module = ExponentialLoss(2.0, mining=mining).build(2, 1)
+    assert module(embeddings, torch.tensor([0, 0, 1, 1])) == 0
+    assert module.n_active.item() == (12 if mining == "all" else 8)
+
+
+@pytest.mark.parametrize("mining", TripletLoss.minings)
+def test_soft_margin_counts_triplets_that_are_too_far_to_cost_anything(mining):
+    embeddings = torch.tensor([[0.0], [0.0], [1e4], [1e4]])
+    module = TripletLoss("soft", mining=mining).build(2, 1)
+    assert module(embeddings, torch.tensor([0, 0, 1, 1])) == 0
+    assert module.n_active.item() == (8 if mining == "all" else 4)
+
+
+# Precision
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(("name", "params"), VARIANTS)
+def test_half_precision_embeddings_are_taken_in_float32(name, params, dtype):
+    module = build(name, params)
+    halves = rows(dtype=torch.float32).to(dtype)
+    value, gradient = value_and_gradient(module, halves, LABELS)
+    expected, expected_gradient = value_and_gradient(module, halves.float(), LABELS)
+    assert value.dtype == torch.float32
+    assert gradient.dtype == dtype
+    assert torch.equal(value, expected)
+    assert torch.equal(gradient, expected_gradient.to(dtype))
+
+
+@pytest.mark.parametrize(("name", "params"), VARIANTS)
+def test_autocast_changes_nothing(name, params):
+    module, embeddings, labels = build(name, params), rows(dtype=torch.float32), torch.tensor(LABELS)
+    same = labels % 2
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = (
+            seeded(module, embeddings, labels),
+            module.forward_pairs(embeddings, embeddings.flip(0), same),
+            module.forward_triplets(embeddings, embeddings.flip(0), embeddings.roll(1, 0)),
+        )
+    outside = (
+        seeded(module, embeddings, labels),
+        module.forward_pairs(embeddings, embeddings.flip(0), same),
+        module.forward_triplets(embeddings, embeddings.flip(0), embeddings.roll(1, 0)),
+    )
+    assert all(value.dtype == torch.float32 for value in inside)
+    assert all(map(torch.equal, inside, outside))
+
+
+class Product(EmbeddingLoss):
+    """A loss of matrix products, which autocast would take in half precision."""
+
+    def _from_labels(self, embeddings, labels):
+        return (embeddings @ embeddings.T).sum()
+
+    def _from_pairs(self, left, right, same):
+        return (left @ right.T).sum()
+
+    def _from_triplets(self, anchor, positive, negative):
+        return (anchor @ positive.T - anchor @ negative.T).sum()
+
+
+@pytest.mark.parametrize("method", ["forward", "forward_pairs", "forward_triplets"])
+def test_a_loss_of_matrix_products_is_taken_in_float32_under_autocast(method):
+    take, sides = getattr(Product("cosine"), method), [rows(seed=i, dtype=torch.float32) for i in range(3)]
+    given = {"forward": (sides[0], None), "forward_pairs": (*sides[:2], torch.ones(8))}.get(method, sides)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = take(*given)
+    assert value.dtype == torch.float32
+    assert value == take(*given)
+
+
+@pytest.mark.parametrize(("name", "params"), VARIANTS)
+def test_float64_is_kept(name, params):
+    value, gradient = value_and_gradient(build(name, params), rows(), LABELS)
+    assert value.dtype == gradient.dtype == torch.float64
+
+
+@pytest.mark.parametrize(("name", "params"), VARIANTS)
+def test_a_tower_trains_under_autocast(name, params):
+    module = build(name, params)
+    with torch.random.fork_rng(devices=[]), torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.manual_seed(0)
+        tower = nn.Linear(5, 3)
+        embeddings = tower(torch.randn(8, 5))
+        value = module(embeddings, torch.tensor(LABELS))
+    assert embeddings.dtype == torch.bfloat16
+    assert value.dtype == torch.float32
+    value.backward()
+    assert tower.weight.grad.isfinite().all()
+    assert tower.weight.grad.norm() > 0
+
+
+# Specs and modules
+
+
+@pytest.mark.parametrize(("name", "params"), VARIANTS)
+def test_a_spec_is_cloned_as_an_estimator_is(name, params):
+    spec = LOSSES[name](**params)
+    twin = clone(spec)
+    assert type(twin) is LOSSES[name]
+    assert twin is not spec
+    assert twin.get_params() == spec.get_params()
+    assert params.items() <= twin.get_params().items()
+    assert LOSSES[name]().set_params(**params).get_params() == spec.get_params()
+    assert pickle.loads(pickle.dumps(spec)).get_params() == spec.get_params()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_building_leaves_the_spec_as_it_is(name):
+    spec = LOSSES[name]()
+    before = spec.get_params()
+    assert spec.build(4, 3) is not spec.build(4, 3)
+    assert spec.get_params() == before
+    assert vars(spec).keys() == before.keys()
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        (TripletLoss(), "TripletLoss()"),
+        (ContrastiveLoss(0.75), "ContrastiveLoss(margin=0.75)"),
+        (ExponentialLoss(distance="manhattan"), "ExponentialLoss(distance='manhattan')"),
+        (TripletLoss("soft", mining="hard"), "TripletLoss(margin='soft', mining='hard')"),
+    ],
+)
+def test_repr_shows_what_is_not_the_default(spec, text):
+    assert repr(spec) == text
+
+
+def test_set_params_rejects_an_unknown_name():
+    with pytest.raises(ValueError, match="Invalid parameter 'margni'"):
+        TripletLoss().set_params(margni=0.1)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+@pytest.mark.parametrize(("name", "params"), VARIANTS)
+def test_a_used_module_is_copied_whole(name, params, copied):
+    module = build(name, params)
+    expected = value_and_gradient(module, rows(), LABELS)
+    twin = copied(module)
+    assert isinstance(twin, EmbeddingLoss)
+    assert twin.distance == params["distance"]
+    assert twin.n_active == module.n_active
+    assert_close(value_and_gradient(twin, rows(), LABELS), expected, rtol=0, atol=0)
+    twin.load_state_dict(module.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("params", "distance"),
+    [
+        ({}, "sqeuclidean"),
+        ({"mining": "semihard"}, "sqeuclidean"),
+        ({"mining": "hard"}, "euclidean"),
+        ({"margin": "soft"}, "euclidean"),
+        ({"margin": "soft", "distance": "sqeuclidean"}, "sqeuclidean"),
+        ({"mining": "hard", "distance": "manhattan"}, "manhattan"),
+    ],
+)
+def test_distance_of_triplets_by_default(params, distance):
+    assert TripletLoss(**params).build(2, 3).distance == distance
+
+
+@pytest.mark.parametrize(
+    ("distance", "bound"), [("euclidean", 2.0), ("cosine", 2.0), ("manhattan", 2 * math.sqrt(5))]
+)
+def test_bound_of_the_energy_is_that_of_the_unit_sphere(distance, bound):
+    """The row (1, ..., 1) / sqrt(5) is 2 from its opposite, and 2 sqrt(5) by the absolute sum."""
+    default, explicit = (
+        ExponentialLoss(given_bound, distance=distance).build(2, 5) for given_bound in (None, bound)
+    )
+    embeddings = rows(8, 5)
+    assert default(embeddings, torch.tensor(LABELS)) == explicit(embeddings, torch.tensor(LABELS))
+    opposite = torch.ones(1, 5, dtype=torch.float64) / math.sqrt(5)
+    least = default.forward_pairs(opposite, -opposite, torch.tensor([0]))
+    assert_close(least.item(), 2 * bound * math.exp(-2.77))
+
+
+# Errors
+
+
+def options():
+    """Each string parameter of each loss, with its legal values."""
+    for name, spec in LOSSES.items():
+        for parameter, legal in (("distance", spec.distances), ("mining", spec.minings)):
+            for value in legal:
+                yield pytest.param(spec, parameter, value, legal, id=f"{name}-{parameter}-{value}")
+
+
+@pytest.mark.parametrize(("spec", "parameter", "value", "legal"), list(options()))
+def test_a_near_miss_of_an_option_is_guessed(spec, parameter, value, legal):
+    with pytest.raises(ValueError, match="must be one of") as error:
+        spec(**{parameter: f"{value}x"}).build(2, 3)
+    text = str(error.value)
+    assert text.startswith(
+        f"`{spec.__name__}.{parameter}` must be one of {', '.join(map(repr, legal))}; got "
+    )
+    assert text.endswith(f"; got '{value}x'. Did you mean '{value}'?")
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("parameter", ["distance", "mining"])
+@pytest.mark.parametrize("value", ["qqq", 3])
+def test_an_unknown_option_is_an_error(name, parameter, value):
+    message = f"`{LOSSES[name].__name__}.{parameter}` must be one of "
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        LOSSES[name](**{parameter: value}).build(2, 3)
+    assert str(error.value).endswith(f"got {value!r}.")
+
+
+NUMBERS = [(ContrastiveLoss, "margin"), (ExponentialLoss, "bound"), (TripletLoss, "margin")]
+
+
+@pytest.mark.parametrize(("spec", "parameter"), NUMBERS)
+@pytest.mark.parametrize("value", [-1, -1e-9, math.nan, math.inf])
+def test_a_number_out_of_range_is_a_value_error(spec, parameter, value):
+    message = f"`{spec.__name__}.{parameter}` must be a finite number "
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        spec(**{parameter: value}).build(2, 3)
+    assert str(error.value).endswith(f"got {value!r}.")
+
+
+@pytest.mark.parametrize(("spec", "parameter"), NUMBERS)
+@pytest.mark.parametrize("value", [True, "hard", [0.2]])
+def test_what_is_no_number_is_a_type_error(spec, parameter, value):
+    message = f"`{spec.__name__}.{parameter}` must be a finite number "
+    with pytest.raises(TypeError, match=re.escape(message)) as error:
+        spec(**{parameter: value}).build(2, 3)
+    assert str(error.value).endswith(f"got {value!r} of type {type(value).__name__}.")
+
+
+@pytest.mark.parametrize(("spec", "parameter"), NUMBERS)
+@pytest.mark.parametrize("value", [1, np.float32(0.5), np.float64(0.5)])
+def test_a_number_may_be_of_any_real_type(spec, parameter, value):
+    module, expected = (spec(**{parameter: number}).build(2, 3) for number in (value, float(value)))
+    assert module(rows(), torch.tensor(LABELS)) == expected(rows(), torch.tensor(LABELS))
+
+
+@pytest.mark.parametrize("spec", [ContrastiveLoss(0), ExponentialLoss(0)])
+def test_zero_where_it_makes_no_loss_is_an_error(spec):
+    with pytest.raises(ValueError, match=r"must be a finite number above 0.*; got 0\.$"):
+        spec.build(2, 3)
+
+
+def test_a_margin_of_zero_that_would_solve_every_semihard_triplet_is_an_error():
+    """A semi-hard negative is beyond the positive: D_ap - D_an + 0 is never above zero."""
+    message = (
+        '`TripletLoss.margin` must be a finite number above 0, or "soft", with mining="semihard"; got 0.0.'
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        TripletLoss(0.0, mining="semihard").build(2, 3)
+
+
+def test_a_contrastive_margin_that_no_cosine_distance_reaches_is_an_error():
+    message = (
+        "`ContrastiveLoss.margin` must be a finite number above 0 and of at most 2, "
+        "which no cosine distance exceeds; got 2.5."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        ContrastiveLoss(2.5, distance="cosine").build(2, 3)
+    assert ContrastiveLoss(2.0, distance="cosine").build(2, 3).margin == 2.0
+    assert ContrastiveLoss(2.5).build(2, 3).margin == 2.5
+
+
+def test_the_error_of_a_triplet_margin_names_the_soft_one():
+    with pytest.raises(TypeError, match=r'of at least 0, or "soft"; got \'sotf\''):
+        TripletLoss("sotf").build(2, 3)
+
+
+# From what a user gives as `loss`
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_name_makes_the_loss_with_what_it_has_of_the_overrides(name):
+    module = make_loss(name, LOSSES, 4, 3, margin=0.5, distance="cosine", mining=None, unheard_of=1)
+    known = LOSSES[name]().get_params()
+    expected = LOSSES[name](
+        **{k: v for k, v in {"margin": 0.5, "distance": "cosine"}.items() if k in known}
+    ).build(4, 3)
+    assert type(module) is type(expected)
+    assert module(rows(), torch.tensor(LABELS)) == expected(rows(), torch.tensor(LABELS))
+
+
+def test_a_spec_is_not_changed_by_overrides():
+    spec = TripletLoss(0.5, mining="hard")
+    module = make_loss(spec, LOSSES, 4, 3, margin=0.1, mining=None)
+    assert (module.margin, module.mining) == (0.1, "hard")
+    assert spec.get_params() == TripletLoss(0.5, mining="hard").get_params()
+
+
+def test_a_module_of_the_user_is_copied():
+    class Spread(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(()))
+
+        def forward(self, embeddings, labels):
+            return self.weight * embeddings.var()
+
+    given_module = Spread()
+    ours = make_loss(given_module, LOSSES, 4, 3, margin=0.1)
+    assert type(ours) is Spread
+    assert ours is not given_module
+    assert ours.weight is not given_module.weight
+
+
+def test_an_unknown_loss_is_an_error_that_guesses():
+    with pytest.raises(
+        ValueError, match=r"^`loss` must be one of .*; got 'tripplet'\. Did you mean 'triplet'\?$"
+    ):
+        make_loss("tripplet", LOSSES, 4, 3)
+
+
+@pytest.mark.parametrize("loss", [None, 3, TripletLoss])
+def test_what_is_no_loss_is_a_type_error(loss):
+    with pytest.raises(TypeError, match=r"^`loss` must be one of 'contrastive', .*; got "):
+        make_loss(loss, LOSSES, 4, 3)

@@ -1,0 +1,1033 @@
+"""Training: rows as batches, devices, seeds and threads, what is watched, and what is left in the end."""
+
+import copy
+import gc
+import pickle
+import threading
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping
+from skorch.exceptions import DeviceWarning
+from torch import nn
+
+from siamese_sklearn import ContrastiveLoss, MLPTower, SiameseEmbedder, TripletLoss
+from siamese_sklearn._net import (
+    OPTIMIZERS,
+    Rows,
+    TrainingRun,
+    Watch,
+    build_net,
+    embed,
+    embedding_distance,
+    resolve_device,
+    seeded,
+    threads,
+    train,
+)
+from siamese_sklearn.losses import LOSSES
+from siamese_sklearn.sampling import BalancedBatches, ShuffledBatches
+from siamese_sklearn.towers import SiameseNetwork
+
+CPU = torch.device("cpu")
+WIDTH = 3
+Y = np.arange(48) % 3
+X = (np.random.default_rng(0).normal(size=(48, 4)) + Y[:, None]).astype(np.float32)
+X.flags.writeable = False
+
+
+def small_tower(noise=0.0):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return MLPTower(hidden_layer_sizes=(8,), noise=noise).build((4,), WIDTH)
+
+
+def make_net(loss=None, tower=None, normalize=True, **changes):
+    settings = {
+        "optimizer": "adamw",
+        "lr": 1e-2,
+        "weight_decay": 0.0,
+        "callbacks": None,
+        "net_params": None,
+        "device": CPU,
+    }
+    loss = TripletLoss().build(3, WIDTH) if loss is None else loss
+    tower = small_tower() if tower is None else tower
+    return build_net(SiameseNetwork(tower, WIDTH, normalize), loss, **settings | changes)
+
+
+def make_run(n_epochs, batch_size=16, x=X, y=Y, **changes):
+    return TrainingRun(
+        rows=Rows(x, device=CPU),
+        target=torch.from_numpy(y),
+        kept=np.arange(len(y)),
+        batches=BalancedBatches(y, batch_size),
+        rng=np.random.default_rng(0),
+        n_epochs=n_epochs,
+        **changes,
+    )
+
+
+def embeddings_of(net):
+    return embed(net.module_, Rows(X, device=CPU))
+
+
+def state_of(net):
+    return {name: value.clone() for name, value in net.module_.state_dict().items()}
+
+
+def same_state(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def make_embedder(**changes):
+    settings = {"n_components": WIDTH, "max_epochs": 3, "batch_size": 16, "random_state": 0}
+    return SiameseEmbedder(**settings | changes)
+
+
+def memory_map(table, folder):
+    path = folder / "rows.bin"
+    table.tofile(path)
+    return np.memmap(path, dtype=table.dtype, mode="r", shape=table.shape)
+
+
+def read_only(table):
+    table = table.copy()
+    table.flags.writeable = False
+    return table
+
+
+NUMBERS = np.random.default_rng(1).integers(0, 200, size=(30, 6))
+KINDS = {
+    "float32": lambda _: NUMBERS.astype(np.float32),
+    "read-only": lambda _: read_only(NUMBERS.astype(np.float32)),
+    "images": lambda _: NUMBERS.reshape(30, 2, 3).astype(np.float32),
+    "memmap uint8": lambda folder: memory_map(NUMBERS.astype(np.uint8), folder),
+    "memmap float64": lambda folder: memory_map(NUMBERS.astype(np.float64), folder),
+    "memmap float32": lambda folder: memory_map(NUMBERS.astype(np.float32), folder),
+    "memmap images": lambda folder: memory_map(NUMBERS.reshape(30, 2, 3).astype(np.uint8), folder),
+    "csr array": lambda _: sparse.csr_array(NUMBERS.astype(np.float32)),
+    "csr matrix": lambda _: sparse.csr_matrix(NUMBERS.astype(np.float64)),
+}
+
+
+class TestRows:
+    @pytest.fixture(params=KINDS)
+    def given(self, request, tmp_path):
+        return KINDS[request.param](tmp_path)
+
+    @pytest.mark.parametrize(
+        "index", [slice(0, 7), slice(25, 40), slice(None), np.array([3, 3, 29, 0]), np.array([5])], ids=str
+    )
+    def test_take(self, given, index):
+        batch = Rows(given, device=CPU).take(index)
+        assert batch.dtype == torch.float32
+        expected = NUMBERS[index].reshape(-1, *given.shape[1:])
+        assert np.array_equal(batch.numpy(), expected)
+
+    @pytest.mark.parametrize("index", [slice(0, 7), np.array([3, 29, 0])], ids=str)
+    def test_a_batch_is_a_copy(self, given, index):
+        rows = Rows(given, device=CPU)
+        rows.take(index).fill_(-1.0)
+        assert np.array_equal(rows.take(index).numpy(), NUMBERS[index].reshape(-1, *given.shape[1:]))
+
+    def test_length_and_shape(self, given):
+        rows = Rows(given, device=CPU)
+        assert len(rows) == 30
+        assert rows.row_shape == given.shape[1:]
+
+    def test_sample_is_all_rows_if_they_fit(self, given):
+        sample = Rows(given, device=CPU).sample(30 * 6, np.random.default_rng(0))
+        assert np.array_equal(sample.numpy().reshape(30, 6), NUMBERS)
+
+    def test_sample_takes_distinct_rows(self, given):
+        sample = Rows(given, device=CPU).sample(10 * 6 + 5, np.random.default_rng(0)).numpy().reshape(-1, 6)
+        assert len(sample) == 10
+        assert len(np.unique(sample, axis=0)) == 10
+        assert {tuple(row) for row in sample} <= {tuple(row) for row in NUMBERS}
+
+    def test_sample_of_huge_rows_has_one(self, given):
+        assert len(Rows(given, device=CPU).sample(1, np.random.default_rng(0))) == 1
+
+    def test_sides(self, given):
+        rows = Rows(given, NUMBERS[::-1].astype(np.float32), device=CPU)
+        left, right = rows.take(np.array([0, 4]))
+        assert np.array_equal(left.numpy().reshape(2, 6), NUMBERS[[0, 4]])
+        assert np.array_equal(right.numpy(), NUMBERS[[29, 25]])
+        assert np.array_equal(rows.sample(1000, np.random.default_rng(0)).numpy().reshape(30, 6), NUMBERS)
+
+
+class TestEmbed:
+    @pytest.mark.parametrize("n_rows", [1, 2048, 2049, 5000])
+    def test_slices_are_put_together(self, n_rows):
+        x = np.random.default_rng(2).normal(size=(n_rows, 4)).astype(np.float32)
+        module = SiameseNetwork(small_tower(), WIDTH, normalize=True).eval()
+        with torch.no_grad():
+            whole = module(torch.from_numpy(x)).numpy()
+        np.testing.assert_allclose(embed(module, Rows(x, device=CPU)), whole, atol=1e-6)
+
+    def test_evaluation_mode(self):
+        module = SiameseNetwork(small_tower(noise=1.0), WIDTH, normalize=True).train()
+        rows = Rows(X, device=CPU)
+        assert np.array_equal(embed(module, rows), embed(module, rows))
+
+    @pytest.mark.parametrize(
+        ("distance", "expected"),
+        [
+            ("euclidean", "euclidean"),
+            ("sqeuclidean", "euclidean"),
+            ("manhattan", "manhattan"),
+            ("cosine", "cosine"),
+        ],
+    )
+    def test_distance(self, distance, expected):
+        assert embedding_distance(make_net(TripletLoss(distance=distance).build(3, WIDTH))) == expected
+
+    def test_distance_of_a_loss_that_names_none(self):
+        assert embedding_distance(make_net(nn.CosineEmbeddingLoss())) == "euclidean"
+
+
+class TestDevice:
+    @pytest.mark.parametrize("device", ["cpu", torch.device("cpu")])
+    def test_cpu(self, device):
+        assert resolve_device(device) == CPU
+
+    @pytest.mark.parametrize(
+        "device", ["gpu", "", "cuda:x", "cuda:-1", "cpu cuda", None, 1.5, ["cpu"], "meta", "xpu"]
+    )
+    def test_unknown(self, device):
+        with pytest.raises(ValueError, match=r'`device` must be "auto", "cpu", "cuda", .*; got '):
+            resolve_device(device)
+
+    @pytest.mark.parametrize("device", ["cuda", "cuda:0", "mps"])
+    def test_not_there(self, device, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+        text = f"`device` is '{device}', but PyTorch sees 0 such device.* here. Use device=\"auto\""
+        with pytest.raises(ValueError, match=text):
+            resolve_device(device)
+
+    def test_number_too_high(self):
+        with pytest.raises(ValueError, match=r"`device` is 'cuda:99', but PyTorch sees \d+ such device"):
+            resolve_device("cuda:99")
+
+    @pytest.mark.parametrize(
+        ("cuda", "mps", "expected"),
+        [(True, True, "cuda:1"), (True, False, "cuda:1"), (False, True, "mps"), (False, False, "cpu")],
+    )
+    def test_auto(self, cuda, mps, expected, monkeypatch):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+        assert resolve_device("auto") == torch.device(expected)
+
+    def test_error_reaches_the_user(self):
+        with pytest.raises(ValueError, match="`device` must be"):
+            make_embedder(device="gpu").fit(X, Y)
+
+
+class TestSeeds:
+    def test_inside_and_outside(self):
+        before = torch.get_rng_state()
+        with seeded(3, CPU):
+            drawn = torch.rand(5)
+        assert torch.equal(torch.get_rng_state(), before)
+        assert torch.equal(drawn, torch.rand(5, generator=torch.Generator().manual_seed(3)))
+
+    def test_outside_after_an_error(self):
+        before = torch.get_rng_state()
+
+        def fail():
+            with seeded(3, CPU):
+                torch.rand(5)
+                raise RuntimeError("inside")
+
+        with pytest.raises(RuntimeError, match="inside"):
+            fail()
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_generators_of_other_devices_are_left_alone(self, monkeypatch):
+        def fail(seed):
+            raise AssertionError("a generator of another device was seeded")
+
+        monkeypatch.setattr(torch.cuda, "manual_seed_all", fail)
+        monkeypatch.setattr(torch.mps, "manual_seed", fail)
+        with seeded(3, CPU):
+            assert torch.initial_seed() == 3
+
+    @pytest.mark.parametrize("random_state", [0, None, np.random.RandomState(0)])
+    def test_fit_leaves_the_global_generators_alone(self, random_state):
+        kind, keys, *position = np.random.get_state()  # noqa: NPY002
+        before = torch.get_rng_state()
+        embedder = make_embedder(random_state=random_state, early_stopping=True)
+        if random_state is not None:  # None means numpy's global generator, as everywhere in scikit-learn
+            embedder.fit(X, Y).partial_fit(X, Y).transform(X)
+            after_kind, after_keys, *after_position = np.random.get_state()  # noqa: NPY002
+            assert (kind, position) == (after_kind, after_position)
+            assert np.array_equal(keys, after_keys)
+        else:
+            embedder.fit(X, Y).transform(X)
+        assert torch.equal(torch.get_rng_state(), before)
+
+    @pytest.mark.parametrize("n_threads", [None, 2])
+    def test_fits_in_two_threads_equal_fits_one_after_the_other(self, n_threads):
+        def embeddings(seed):
+            return make_embedder(random_state=seed, n_threads=n_threads).fit(X, Y).transform(X)
+
+        before = torch.get_num_threads()
+        expected = [embeddings(seed) for seed in (0, 1)]
+        found = [None, None]
+
+        def work(seed):
+            found[seed] = embeddings(seed)
+
+        workers = [threading.Thread(target=work, args=(seed,)) for seed in (0, 1)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert np.array_equal(found[0], expected[0])
+        assert np.array_equal(found[1], expected[1])
+        assert not np.array_equal(found[0], found[1])
+        assert torch.get_num_threads() == before
+
+
+class TestThreads:
+    def test_inside_and_outside(self):
+        before = torch.get_num_threads()
+        with threads(3):
+            assert torch.get_num_threads() == 3
+            with threads(1):
+                assert torch.get_num_threads() == 1
+            with threads(None):
+                assert torch.get_num_threads() == 3
+        assert torch.get_num_threads() == before
+
+    @pytest.mark.parametrize("n_threads", [1, 2])
+    def test_training_and_embedding_use_them(self, n_threads):
+        seen = []
+
+        class Spy(nn.Module):
+            def forward(self, x):
+                seen.append(torch.get_num_threads())
+                return x[:, :WIDTH] * self.scale
+
+            def __init__(self):
+                super().__init__()
+                self.scale = nn.Parameter(torch.ones(WIDTH))
+
+        before = torch.get_num_threads()
+        embedder = make_embedder(tower=Spy(), n_threads=n_threads).fit(X, Y)
+        assert seen
+        assert set(seen) == {n_threads}
+        seen.clear()
+        embedder.transform(X)
+        assert set(seen) == {n_threads}
+        assert torch.get_num_threads() == before
+
+
+def naive_active_triplets(z, labels, margin):
+    """Triplets of a batch that the margin does not yet solve, by loops, in squared Euclidean distance."""
+    distance = ((z[:, None] - z[None]) ** 2).sum(-1)
+    n = range(len(z))
+    return sum(
+        distance[a, p] - distance[a, q] + margin > 0
+        for a in n
+        for p in n
+        for q in n
+        if a != p and labels[a] == labels[p] != labels[q]
+    )
+
+
+class TestHistory:
+    def test_active_triplets_and_spread_by_hand(self):
+        batches = []
+
+        class Record(Callback):
+            def on_epoch_begin(self, net, **kwargs):
+                batches.clear()
+
+            def on_batch_end(self, net, batch, y_pred, **kwargs):
+                batches.append((y_pred.detach().double().numpy().copy(), batch[1].numpy().copy()))
+
+            def on_epoch_end(self, net, **kwargs):
+                active = [naive_active_triplets(*batch, margin=0.2) for batch in batches]
+                net.history.record("by_hand", np.mean(active))
+                z, _ = batches[-1]
+                net.history.record("spread_by_hand", 1 - (z.mean(0) ** 2).sum() / (z**2).sum(1).mean())
+
+        net = make_net(callbacks=[Record()])
+        train(net, make_run(4))
+        assert len(net.history) == 4
+        assert net.history[:, "n_active"] == net.history[:, "by_hand"]
+        assert max(net.history[:, "n_active"]) > 0
+        np.testing.assert_allclose(net.history[:, "spread"], net.history[:, "spread_by_hand"], rtol=1e-6)
+
+    @pytest.mark.parametrize("name", LOSSES)
+    def test_every_loss_tells_how_many_were_active(self, name):
+        embedder = make_embedder(loss=name).fit(X, Y)
+        assert len(embedder.history_[:, "n_active"]) == 3
+
+    def test_a_module_as_loss_need_not_tell(self):
+        class Own(nn.Module):
+            def forward(self, embeddings, labels):
+                return embeddings.square().mean()
+
+        embedder = make_embedder(loss=Own(), normalize=False).fit(X, Y)
+        assert "n_active" not in embedder.history_[0]
+        assert len(embedder.history_[:, "train_loss"]) == 3
+
+    def test_loss_is_the_mean_over_batches_weighted_by_their_rows(self):
+        net = make_net()
+        train(net, make_run(1))
+        (epoch,) = net.history
+        loss = [batch["train_loss"] for batch in epoch["batches"]]
+        size = [batch["train_batch_size"] for batch in epoch["batches"]]
+        assert len(loss) == 3
+        assert epoch["train_loss"] == pytest.approx(np.average(loss, weights=size))
+        assert sum(size) == 48
+
+
+class NaNAfter(nn.Module):
+    """A loss that is fine for some batches, and then is not."""
+
+    def __init__(self, n_good, value=float("nan")):
+        super().__init__()
+        self.n_left = n_good
+        self.value = value
+
+    def forward(self, embeddings, labels):
+        self.n_left -= 1
+        loss = (embeddings[labels == 0] - embeddings[labels == 0].mean(0)).square().mean()
+        return loss if self.n_left >= 0 else loss * self.value
+
+
+class TestMonitor:
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    @pytest.mark.parametrize("n_good", [3, 5])  # batches; an epoch has three
+    def test_loss_that_is_not_finite(self, n_good, value):
+        after_epoch = []
+
+        class Record(Callback):
+            def on_epoch_end(self, net, **kwargs):
+                after_epoch.append(state_of(net))
+
+        net = make_net(NaNAfter(n_good, value), callbacks=[Record()])
+        with pytest.warns(ConvergenceWarning, match="The loss became NaN or infinite; .* Lower `lr`"):
+            train(net, make_run(4))
+        assert len(net.history) == len(after_epoch) == 1
+        assert same_state(state_of(net), after_epoch[0])
+
+    def test_training_goes_on_from_there(self):
+        net = make_net(NaNAfter(4))
+        with pytest.warns(ConvergenceWarning, match="The loss became NaN"):
+            train(net, make_run(4))
+        before = state_of(net)
+        net.criterion_.loss.n_left = 100
+        train(net, make_run(2))
+        assert len(net.history) == 3
+        assert np.isfinite(embeddings_of(net)).all()
+        assert not same_state(state_of(net), before)
+
+    def test_loss_that_never_was_finite_leaves_the_first_weights(self):
+        net = make_net(NaNAfter(0))
+        before = state_of(net)
+        with pytest.warns(ConvergenceWarning, match="The loss became NaN"):
+            train(net, make_run(4))
+        assert len(net.history) == 0
+        assert same_state(state_of(net), before)
+
+    @pytest.mark.parametrize("early_stopping", [True, False])
+    def test_last_step_that_spoils_the_weights(self, early_stopping):
+        # One batch: its loss is finite, and nothing but the embeddings tells of the step after it.
+        embedder = make_embedder(
+            lr=1e38, optimizer="sgd", max_epochs=1, batch_size=48, early_stopping=early_stopping
+        )
+        with pytest.warns(ConvergenceWarning, match="The embeddings became NaN or infinite"):
+            embedder.fit(X, Y)
+        assert np.isfinite(embedder.transform(X)).all()
+        assert embedder.n_iter_ == len(embedder.history_) == 0
+
+    def test_warning_points_at_the_call_of_fit(self):
+        with pytest.warns(ConvergenceWarning, match="The loss became NaN") as caught:
+            make_embedder(loss=NaNAfter(0)).fit(X, Y)
+        assert caught[0].filename == __file__
+
+    def test_collapse(self):
+        class Constant(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.scale = nn.Parameter(torch.tensor(1e-4))
+
+            def forward(self, x):
+                return 1 + self.scale * x[:, :WIDTH]
+
+        net = make_net(tower=Constant(), lr=1e-9)
+        with pytest.warns(ConvergenceWarning, match='collapsed towards one point .*mining="all"'):
+            train(net, make_run(2))
+        assert len(net.history) == 2
+        assert net.history[-1]["spread"] < 1e-6
+
+    @pytest.mark.parametrize("normalize", [True, False])
+    def test_spread_is_1_all_around_and_0_at_one_point(self, normalize):
+        class Own(nn.Module):
+            """Opposite points for the rows of each batch, or the same point; trained by nothing."""
+
+            def __init__(self, opposite):
+                super().__init__()
+                self.opposite = opposite
+                self.weight = nn.Parameter(torch.zeros(1))
+
+            def forward(self, x):
+                sign = torch.ones(len(x), 1)
+                if self.opposite:
+                    sign[::2] = -1
+                return 5 * sign * torch.ones(WIDTH) + self.weight
+
+        net = make_net(tower=Own(True), normalize=normalize, lr=1e-12, weight_decay=0.0)
+        train(net, make_run(1))
+        assert net.history[-1]["spread"] == pytest.approx(1)
+        net = make_net(tower=Own(False), normalize=normalize, lr=1e-12)
+        with pytest.warns(ConvergenceWarning, match="collapsed"):
+            train(net, make_run(1))
+        assert net.history[-1]["spread"] == pytest.approx(0, abs=1e-9)
+
+    @pytest.mark.parametrize(("n_epochs", "flushed"), [(100, True), (99, False)])
+    def test_denormal_state_of_the_optimizer_is_zeroed_every_100_steps(self, n_epochs, flushed):
+        class Decayed(Callback):
+            def on_batch_begin(self, net, **kwargs):
+                for state in net.optimizer_.state.values():
+                    state["exp_avg_sq"].fill_(1e-35)
+
+        x = X.copy()
+        x[:, 0] = 0  # no gradient reaches the weights of this column
+        net = make_net(callbacks=[Decayed()], lr=1e-6)
+        train(net, make_run(n_epochs, batch_size=48, x=x))
+        weight = next(net.module_.parameters())
+        state = net.optimizer_.state[weight]["exp_avg_sq"]
+        assert weight.shape == (8, 4)
+        assert (state[:, 0] == 0).all() == flushed
+        assert (state[:, 1:] > 1e-30).any()
+
+
+class TestRetrievalStopping:
+    def scripted(self, scores, states):
+        remaining = iter(scores)
+
+        def measure(net):
+            states.append(state_of(net))
+            return next(remaining)
+
+        return measure
+
+    @pytest.mark.parametrize(
+        ("scores", "patience", "n_epochs", "best"),
+        [
+            ([0.1, 0.5, 0.3, 0.2, 0.9], 2, 4, 1),
+            ([0.1, 0.5, 0.3, 0.2, 0.9], 3, 5, 4),
+            ([0.5, 0.5, 0.5, 0.5, 0.5], 2, 3, 0),  # equal is no rise
+            ([0.1, 0.2, 0.3, 0.4, 0.5], 1, 5, 4),
+            ([0.1, 0.0, 0.3, 0.4, 0.5], 1, 2, 0),
+        ],
+    )
+    def test_stops_and_restores(self, scores, patience, n_epochs, best):
+        states = []
+        net = make_net()
+        train(net, make_run(5, watch=Watch(self.scripted(scores, states), patience)))
+        assert len(net.history) == len(states) == n_epochs
+        assert same_state(state_of(net), states[best])
+        assert net.history[:, "valid_score"] == scores[:n_epochs]
+        assert all(not same_state(states[i], states[i + 1]) for i in range(n_epochs - 1))
+        assert [i for i, row in enumerate(net.history) if row["valid_score_best"]][-1] == best
+
+    @pytest.mark.parametrize(("loss_rises", "n_epochs"), [(True, 6), (False, 3)])
+    def test_training_loss_does_not_matter(self, loss_rises, n_epochs):
+        class Scripted(nn.Module):
+            """Its value goes its way whatever the embeddings."""
+
+            def __init__(self):
+                super().__init__()
+                self.step = 0
+
+            def forward(self, embeddings, labels):
+                self.step += 1 if loss_rises else -1
+                return embeddings.sum() * 1e-6 + self.step
+
+        scores = (
+            np.arange(6) if loss_rises else -np.arange(6)
+        )  # the measure rises with the loss, or falls with it
+        net = make_net(Scripted())
+        train(net, make_run(6, watch=Watch(self.scripted(scores.tolist(), []), patience=2)))
+        losses = net.history[:, "train_loss"]
+        assert len(losses) == n_epochs
+        assert (np.diff(losses) > 0).all() == loss_rises
+
+    def test_patience_starts_anew_with_each_call(self):
+        net = make_net()
+        for _ in range(2):
+            train(net, make_run(9, watch=Watch(self.scripted([0.5, 0.1, 0.1, 0.1], []), patience=3)))
+        assert len(net.history) == 8
+
+    def test_without_a_watch_nothing_is_measured(self):
+        net = make_net()
+        train(net, make_run(2))
+        assert "valid_score" not in net.history[-1]
+
+
+class TestProgress:
+    def test_bar(self, capsys):
+        make_embedder(verbose=1, early_stopping=True).fit(X, Y)
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert "epoch 3/3: 100%" in err
+        assert "train_loss=" in err
+        assert "valid_score=" in err
+        assert "batch/s" in err
+
+    def test_figures_are_those_of_the_history(self, capsys):
+        embedder = make_embedder(verbose=1).fit(X, Y)
+        assert f"train_loss={embedder.history_[-1]['train_loss']:.4g}" in capsys.readouterr().err
+
+    def test_silent(self, capsys):
+        make_embedder(verbose=0, early_stopping=True).fit(X, Y).partial_fit(X, Y).transform(X)
+        assert capsys.readouterr() == ("", "")
+
+    def test_bar_of_a_later_call_counts_its_own_epochs(self, capsys):
+        embedder = make_embedder(verbose=1).fit(X, Y)
+        capsys.readouterr()
+        embedder.partial_fit(X, Y)
+        assert "epoch 1/1: 100%" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("failing", [True, False])
+    def test_bar_is_closed_in_the_end(self, failing, capsys):
+        def augment(batch):
+            if failing:
+                raise RuntimeError("boom")
+            return batch
+
+        net = make_net()
+        try:
+            train(net, make_run(2, augment=augment, verbose=1))
+        except RuntimeError:
+            assert failing
+        assert dict(net.callbacks_)["progress"].bar_ is None
+        assert pickle.loads(pickle.dumps(net)).module_ is not None
+        assert "epoch" in capsys.readouterr().err
+
+
+class StopAt(Callback):
+    """Presses Ctrl-C in the given epoch, at the end of the given batch."""
+
+    def __init__(self, epoch, batch):
+        self.epoch = epoch
+        self.batch = batch
+
+    def on_batch_end(self, net, **kwargs):
+        if len(net.history) == self.epoch and len(net.history[-1]["batches"]) == self.batch:
+            raise KeyboardInterrupt
+
+
+class TestInterrupt:
+    @pytest.mark.parametrize("batch", [1, 2, 3])
+    def test_what_was_learned_is_kept(self, batch):
+        after_epoch = []
+
+        class Record(Callback):
+            def on_epoch_end(self, net, **kwargs):
+                after_epoch.append(state_of(net))
+
+        embedder = make_embedder(max_epochs=9, callbacks=[Record(), StopAt(epoch=3, batch=batch)])
+        with pytest.warns(ConvergenceWarning, match="interrupted in epoch 3; the model keeps") as caught:
+            embedder.fit(X, Y)
+        assert caught[0].filename == __file__
+        assert embedder.n_iter_ == len(embedder.history_) == len(after_epoch) == 2
+        assert all("train_loss" in row and "spread" in row for row in embedder.history_)
+        assert not same_state(state_of(embedder.net_), after_epoch[-1])
+        assert np.isfinite(embedder.transform(X)).all()
+        assert embedder.score(X, Y) > 0
+
+    def test_in_the_first_epoch(self):
+        embedder = make_embedder(callbacks=[StopAt(epoch=1, batch=1)])
+        with pytest.warns(ConvergenceWarning, match="interrupted in epoch 1"):
+            embedder.fit(X, Y)
+        assert embedder.n_iter_ == 0
+        loaded = pickle.loads(pickle.dumps(embedder))
+        assert np.array_equal(loaded.transform(X), embedder.transform(X))
+
+    def test_later_training_goes_on(self):
+        embedder = make_embedder(callbacks=[StopAt(epoch=2, batch=1)], warm_start=True)
+        with pytest.warns(ConvergenceWarning, match="interrupted in epoch 2"):
+            embedder.fit(X, Y)
+        dict(embedder.net_.callbacks_)["StopAt"].epoch = -1
+        assert embedder.fit(X, Y).n_iter_ == 4
+
+    def test_while_the_watched_measure_is_taken(self):
+        def measure(net):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
+            return len(net.history)
+
+        net = make_net()
+        with pytest.warns(ConvergenceWarning, match="interrupted in epoch 3"):
+            train(net, make_run(9, watch=Watch(measure, 5)))
+        assert net.history[:, "valid_score"] == [1, 2]
+
+    def test_early_stopping_of_skorch_is_no_interrupt(self):
+        # It stops by the same exception, at the end of an epoch; the suite turns warnings into errors.
+        stop = EarlyStopping(monitor="train_loss", patience=2, threshold=1e9, threshold_mode="abs")
+        embedder = make_embedder(max_epochs=9, callbacks=[stop]).fit(X, Y)
+        assert embedder.n_iter_ < 9
+        assert "spread" in embedder.history_[-1]
+
+
+class TestFailure:
+    def fitted(self):
+        """A model of two epochs, and the switch that makes its augmentation fail in a later call."""
+        switch = {"fails_after": None}
+
+        class Augment:
+            def __call__(self, batch):
+                if switch["fails_after"] is not None:
+                    switch["fails_after"] -= 1
+                    if switch["fails_after"] < 0:
+                        raise RuntimeError("boom")
+                return batch
+
+            def __deepcopy__(self, memo):
+                return self
+
+        embedder = make_embedder(
+            max_epochs=2, augment=Augment(), warm_start=True, early_stopping=True, verbose=1
+        )
+        return embedder.fit(X, Y), switch
+
+    @pytest.mark.parametrize("n_batches", [0, 1, 4])
+    @pytest.mark.parametrize("method", ["fit", "partial_fit"])
+    def test_fitted_model_stays_as_it_was(self, n_batches, method):
+        if method == "partial_fit":
+            n_batches = min(n_batches, 2)  # one epoch is three batches
+        embedder, switch = self.fitted()
+        moments = copy.deepcopy(embedder.net_.optimizer_.state_dict())
+        before = state_of(embedder.net_), embedder.transform(X)
+        switch["fails_after"] = n_batches
+        with pytest.raises(RuntimeError, match="boom"):
+            getattr(embedder, method)(X, Y)
+        assert same_state(state_of(embedder.net_), before[0])
+        assert np.array_equal(embedder.transform(X), before[1])
+        torch.testing.assert_close(embedder.net_.optimizer_.state_dict(), moments, rtol=0, atol=0)
+        assert embedder.n_iter_ == len(embedder.history_) == 2
+
+    def test_next_call_is_that_of_a_model_that_never_failed(self):
+        (failed, switch), (other, _) = self.fitted(), self.fitted()
+        switch["fails_after"] = 4
+        with pytest.raises(RuntimeError, match="boom"):
+            failed.fit(X, Y)
+        switch["fails_after"] = None
+        assert np.array_equal(failed.fit(X, Y).transform(X), other.fit(X, Y).transform(X))
+
+    def test_nothing_of_the_failed_call_is_held(self):
+        embedder, switch = self.fitted()
+        switch["fails_after"] = 4
+        with pytest.raises(RuntimeError, match="boom"):
+            embedder.fit(X, Y)
+        assert np.array_equal(
+            embed(pickle.loads(pickle.dumps(embedder.net_)).module_, Rows(X, device=CPU)),
+            embeddings_of(embedder.net_),
+        )
+
+    def test_warning_as_error_counts_as_failure(self):
+        # The suite turns warnings into errors.
+        embedder = make_embedder(max_epochs=2, loss=NaNAfter(6), warm_start=True).fit(X, Y)
+        before = embedder.transform(X)
+        with pytest.raises(ConvergenceWarning, match="NaN"):
+            embedder.fit(X, Y)
+        assert np.array_equal(embedder.transform(X), before)
+        assert embedder.n_iter_ == len(embedder.history_) == 2
+
+    @pytest.mark.parametrize(
+        ("augment", "came"),
+        [
+            (lambda batch: batch[:2], r"float32 of shape \(2, 4\)"),
+            (lambda batch: batch.long(), "int64"),
+            (lambda batch: batch.numpy(), "ndarray"),
+            (lambda batch: None, "NoneType"),
+        ],
+    )
+    def test_augment_that_returns_something_else(self, augment, came):
+        with pytest.raises(
+            ValueError, match=rf"`augment` must return a float tensor .*\(\d+, 4\); got .*{came}"
+        ):
+            make_embedder(augment=augment).fit(X, Y)
+
+    def test_augment_in_double_precision_is_brought_back(self):
+        outputs = [make_embedder(augment=f).fit(X, Y).transform(X) for f in (torch.Tensor.double, None)]
+        assert np.array_equal(*outputs)
+
+
+class TestNothingIsHeld:
+    @pytest.mark.parametrize("early_stopping", [True, False])
+    def test_data_are_freed_after_fit(self, early_stopping):
+        x = np.array(X)
+        embedder = make_embedder(early_stopping=early_stopping).fit(x, Y)
+        alive = weakref.ref(x)
+        del x
+        gc.collect()
+        assert alive() is None
+        assert embedder.transform(X).shape == (48, WIDTH)
+
+    @pytest.mark.parametrize("early_stopping", [True, False])
+    def test_pickle_has_the_size_of_the_model(self, early_stopping):
+        rng = np.random.default_rng(0)
+        x, y = rng.normal(size=(5000, 50)).astype(np.float32), np.arange(5000) % 5
+        embedder = make_embedder(
+            tower=MLPTower((32,)), max_epochs=1, batch_size=1000, early_stopping=early_stopping
+        ).fit(x, y)
+        n_weights = sum(p.numel() for p in embedder.net_.module_.parameters())
+        n_bytes = 4 * n_weights * 3  # a weight and its two moments, once
+        overhead = 20_000
+        assert x.nbytes > 10 * (n_bytes + overhead)
+        assert n_bytes < len(pickle.dumps(embedder)) < n_bytes + overhead
+
+
+class TestNetParams:
+    def test_pass_through(self):
+        net = make_net(net_params={"optimizer__betas": (0.5, 0.6), "callbacks__train_loss__name": "x"})
+        assert net.optimizer_.param_groups[0]["betas"] == (0.5, 0.6)
+        assert dict(net.callbacks_)["train_loss"].name == "x"
+
+    def test_ours_can_be_overruled_where_that_makes_sense(self):
+        assert make_net(net_params={"optimizer__fused": False}).optimizer_.param_groups[0]["fused"] is False
+
+    @pytest.mark.parametrize(
+        "net_params",
+        [
+            {"no_such_thing": 1},
+            {"optimizer__no_such_thing": 1},
+            {"callbacks__no_such__thing": 1},
+            {"iterator": 3},
+        ],
+    )
+    def test_unknown_keys(self, net_params):
+        with pytest.raises((ValueError, TypeError), match=r"`net_params`.*(no_such|iterator)"):
+            make_net(net_params=net_params)
+
+    @pytest.mark.parametrize(
+        ("key", "ours"),
+        [
+            *[
+                ("module", "tower"),
+                ("criterion", "loss"),
+                ("train_split", "early_stopping"),
+                ("device", "device"),
+            ],
+            *[
+                ("lr", "lr"),
+                ("max_epochs", "max_epochs"),
+                ("batch_size", "batch_size"),
+                ("verbose", "verbose"),
+            ],
+            *[("callbacks", "callbacks"), ("optimizer", "optimizer"), ("warm_start", "warm_start")],
+        ],
+    )
+    def test_keys_that_are_parameters_of_the_estimator(self, key, ours):
+        with pytest.raises(ValueError, match=f"`net_params` must not set '{key}'; set `{ours}`"):
+            make_net(net_params={key: 1})
+
+    @pytest.mark.parametrize("net_params", [3, [("lr", 1)], "lr"])
+    def test_no_dict(self, net_params):
+        with pytest.raises(TypeError, match=r"`net_params` must be a dict .* got "):
+            make_net(net_params=net_params)
+
+    def test_given_dict_stays_as_it_is(self):
+        net_params = {"optimizer__betas": (0.5, 0.6)}
+        make_embedder(net_params=net_params).fit(X, Y)
+        assert net_params == {"optimizer__betas": (0.5, 0.6)}
+
+
+class TestOptimizer:
+    @pytest.mark.parametrize("name", OPTIMIZERS)
+    def test_by_name(self, name):
+        net = make_net(optimizer=name, lr=0.02, weight_decay=0.03)
+        assert type(net.optimizer_) is OPTIMIZERS[name]
+        (group,) = net.optimizer_.param_groups
+        assert (group["lr"], group["weight_decay"], group["fused"]) == (0.02, 0.03, True)
+
+    @pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.RMSprop, torch.optim.NAdam])
+    def test_by_class(self, kind):
+        net = make_net(optimizer=kind, lr=0.02, weight_decay=0.03)
+        assert type(net.optimizer_) is kind
+        assert net.optimizer_.param_groups[0]["weight_decay"] == 0.03
+
+    def test_class_without_weight_decay(self):
+        net = make_net(optimizer=torch.optim.LBFGS, weight_decay=0.03)
+        before = state_of(net)
+        train(net, make_run(1))
+        assert not same_state(state_of(net), before)
+
+    @pytest.mark.parametrize("name", OPTIMIZERS)
+    def test_all_lower_the_loss(self, name):
+        loss = ContrastiveLoss().build(3, WIDTH)
+        net = make_net(loss, optimizer=name, lr=0.1 if name == "sgd" else 0.01)
+        train(net, make_run(10))
+        assert net.history[-1]["train_loss"] < 0.8 * net.history[0]["train_loss"]
+
+    @pytest.mark.parametrize(
+        ("optimizer", "error", "text"),
+        [
+            (
+                "adamv",
+                ValueError,
+                r"`optimizer` must be one of 'adamw', 'adam', 'sgd'; got 'adamv'. Did you mean 'adam",
+            ),
+            ("Adam", ValueError, r"`optimizer` must be .* got 'Adam'. Did you mean 'adam'\?"),
+            (
+                nn.Linear,
+                TypeError,
+                "`optimizer` must be .* or a subclass of torch.optim.Optimizer; got <class",
+            ),
+            (None, TypeError, "`optimizer` must be .* got None"),
+        ],
+    )
+    def test_unknown(self, optimizer, error, text):
+        with pytest.raises(error, match=text):
+            make_net(optimizer=optimizer)
+
+    def test_loss_with_weights_of_its_own_is_trained(self):
+        class Proxies(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.proxies = nn.Parameter(torch.eye(3))
+
+            def forward(self, embeddings, labels):
+                return nn.functional.cross_entropy(embeddings @ self.proxies.T, labels)
+
+        loss = Proxies()
+        train(make_net(loss), make_run(1))
+        assert not torch.equal(loss.proxies, torch.eye(3))
+
+
+class TestCallbacks:
+    def test_given_ones_are_copied(self):
+        class Count(Callback):
+            n_batches = 0
+
+            def on_batch_end(self, net, **kwargs):
+                self.n_batches += 1
+
+        given = Count()
+        embedder = make_embedder(callbacks=[given, ("named", Count())]).fit(X, Y)
+        assert given.n_batches == 0
+        trained = dict(embedder.net_.callbacks_)
+        assert trained["Count"].n_batches == trained["named"].n_batches == 9
+
+    def test_callbacks_of_skorch_do_their_work(self):
+        norms = []
+
+        class Record(Callback):
+            def on_grad_computed(self, net, **kwargs):
+                norms[-1].append(sum(p.grad.square().sum() for p in net.module_.parameters()).sqrt().item())
+
+        for clipping in ([], [GradientNormClipping(1e-3)]):
+            norms.append([])
+            train(make_net(callbacks=[*clipping, Record()]), make_run(1))
+        free, clipped = norms
+        assert len(free) == len(clipped) == 3
+        assert min(free) > 2e-3
+        assert max(clipped) < 1.001e-3
+
+    def test_name_that_is_taken(self):
+        with pytest.raises(ValueError, match=r"look at `net_params`, `callbacks` and `optimizer`: .*monitor"):
+            make_net(callbacks=[("monitor", Callback())])
+
+
+class TestPickle:
+    def test_net_of_a_gpu_loads_without_one(self, monkeypatch):
+        embedder = make_embedder().fit(X, Y)
+        expected = embedder.transform(X)
+        embedder.net_.device = "cuda"
+        saved = pickle.dumps(embedder)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        with pytest.warns(DeviceWarning, match="available"):
+            loaded = pickle.loads(saved)
+        assert loaded.net_.device == "cpu"
+        assert np.array_equal(loaded.transform(X), expected)
+        assert loaded.partial_fit(X, Y).n_iter_ == 4
+
+    def test_no_tensor_is_tied_to_its_device(self):
+        # skorch moves what is under this key to a device that exists; a tensor anywhere else would not load.
+        embedder = make_embedder(early_stopping=True, callbacks=[EarlyStopping(monitor="train_loss")]).fit(
+            X, Y
+        )
+        state = embedder.net_.__getstate__()
+        moved = state.pop("__cuda_dependent_attributes__")
+        assert b"_rebuild_tensor" in moved
+        assert b"_rebuild_tensor" not in pickle.dumps(state)
+        others = {name: value for name, value in vars(embedder).items() if name != "net_"}
+        assert b"_rebuild_tensor" not in pickle.dumps(others)
+
+    def test_loaded_net_goes_on_as_the_saved_one_would(self):
+        saved = make_embedder(warm_start=True).fit(X, Y)
+        loaded = pickle.loads(pickle.dumps(saved))
+        assert loaded.net_.module is loaded.net_.module_
+        assert loaded.net_.criterion is loaded.net_.criterion_
+        assert np.array_equal(loaded.fit(X, Y).transform(X), saved.fit(X, Y).transform(X))
+        assert loaded.history_[:, "train_loss"] == saved.history_[:, "train_loss"]
+
+    def test_modes_are_set_where_they_are_not_set_yet(self):
+        modes = []
+
+        class Mode(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.linear = nn.Linear(4, WIDTH)
+
+            def forward(self, x):
+                modes.append((len(x) > 8, self.training))
+                return self.linear(x)
+
+        net = make_net(tower=Mode())
+        train(net, make_run(2))
+        embeddings_of(net)
+        train(net, make_run(1))
+        # Batches of 16 in training mode; a look at 8 rows, and the embedding of all, in evaluation mode.
+        epoch = [(True, True)] * 3 + [(False, False)]
+        assert [*epoch, *epoch, (True, False), *epoch] == modes
+
+
+def test_batches_of_given_pairs_pass_through_training():
+    pairs = Rows(X, X[::-1].copy(), device=CPU)
+    same = torch.from_numpy((Y[::-1] == Y).astype(np.int64))
+    seen = []
+
+    def augment(side):
+        seen.append(side.shape)
+        return side
+
+    net = make_net()
+    kept = np.arange(45)
+    run = TrainingRun(pairs, same, kept, ShuffledBatches(45, 20), np.random.default_rng(0), 2, augment)
+    train(net, run)
+    assert len(net.history) == 2
+    assert seen == [(15, 4)] * 12  # two sides, three batches, two epochs
+    assert len(run) == 45
+
+
+def test_only_the_kept_rows_are_trained_on():
+    x = X.copy()
+    x[:, 0] = np.arange(48)
+    seen = []
+
+    def augment(batch):
+        seen.extend(batch[:, 0].tolist())
+        return batch
+
+    run = make_run(1, x=x, augment=augment)
+    run.kept = np.arange(5, 41)
+    run.batches = BalancedBatches(Y[5:41], 16)
+    targets = torch.cat([target for _, target in run.epoch()])
+    assert sorted(seen) == list(range(5, 41))
+    assert targets.tolist() == [Y[int(row)] for row in seen]
