@@ -30,7 +30,8 @@ print("1. A Pipeline: scale, embed, classify by neighbours")
 model = make_pipeline(StandardScaler(), SiameseEmbedder(random_state=0, verbose=1), KNeighborsClassifier())
 model.fit(X_train, y_train)
 raw = make_pipeline(StandardScaler(), KNeighborsClassifier()).fit(X_train, y_train)
-print(f"   accuracy of 5 neighbours: {model.score(X_test, y_test):.3f} (on the pixels: {raw.score(X_test, y_test):.3f})\n")
+print(f"   accuracy of 5 neighbours: {model.score(X_test, y_test):.3f}")
+print(f"   the same on the pixels:   {raw.score(X_test, y_test):.3f}\n")
 
 print("2. GridSearchCV over loss and margin; the score is MAP@R, so it needs no scorer")
 search = GridSearchCV(
@@ -58,7 +59,9 @@ for name, rows in {"pixels": X_test, "embedding": Z_test}.items():
     )
 
 print("\n5. A picture: PCA of the pixels beside an embedding in the plane, learned on the training digits")
-planar = SiameseEmbedder(n_components=2, normalize=False, margin=1.0, random_state=0, verbose=1).fit(X_train, y_train)
+planar = SiameseEmbedder(n_components=2, normalize=False, margin=1.0, random_state=0, verbose=1).fit(
+    X_train, y_train
+)
 maps = {
     "Pixels: two principal components": PCA(2, random_state=0).fit_transform(X_test),
     "Siamese embedding with n_components=2": planar.transform(X_test),

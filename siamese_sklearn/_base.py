@@ -334,7 +334,7 @@ class SiameseBase(  # type: ignore[call-arg]
         """Choose the rows to train on, and what to watch on the rest."""
         split = self.validation_split if len(data.sides) == 1 else "rows"
         kept, held = _holdout.hold_out(data.target, self.validation_fraction, split, rng)
-        held_data = data.take(_some(held, _MOST_QUERIES, rng))
+        held_data = data.take(_some_queries(held, data, rng))
         sides = [Rows(side, device=device) for side in held_data.sides]
         if len(sides) == 3:
             measure = _holdout.measure_triplets(sides[0], sides[1], sides[2])
@@ -371,6 +371,16 @@ def _check_loss(loss: nn.Module, data: TrainingData) -> None:
             f"`loss` is a {type(loss).__name__}, which takes (embeddings, labels), but Pairs and Triplets "
             f"have no labels. Take one of {', '.join(map(repr, LOSSES))}, or fit on rows and their classes."
         )
+
+
+def _some_queries(
+    held: npt.NDArray[np.int64], data: TrainingData, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """At most `_MOST_QUERIES` of the held-out rows; of pairs half of each kind, lest the rare one get lost."""
+    if data.classes is not None or len(data.sides) != 2:
+        return _some(held, _MOST_QUERIES, rng)
+    kinds = [held[data.target[held] == kind] for kind in (0, 1)]
+    return np.concatenate([_some(kind, _MOST_QUERIES // 2, rng) for kind in kinds])
 
 
 def _some(index: npt.NDArray[np.int64], most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:

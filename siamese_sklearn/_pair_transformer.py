@@ -60,9 +60,9 @@ class PairTransformer(TransformerMixin, MetaEstimatorMixin, BaseEstimator, auto_
 
     Notes
     -----
-    The `y` that comes with pairs tells which pairs are the same; it says nothing about a single row and is not
-    handed on. The `y` that comes with plain X is. Two kinds of things, whose rows differ in shape, take two
-    transformers: make ``Pairs(a.transform(pairs.left), b.transform(pairs.right))`` outside.
+    The `y` that comes with pairs tells which pairs are the same; it says nothing about a single row and is
+    not handed on. The `y` that comes with plain X is. Two kinds of things, whose rows differ in shape, take
+    two transformers: make ``Pairs(a.transform(pairs.left), b.transform(pairs.right))`` outside.
 
     Examples
     --------

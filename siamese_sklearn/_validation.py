@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils._set_output import _wrap_data_with_container
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_feature_names, _check_n_features, column_or_1d, validate_data
 
 from siamese_sklearn._sides import Sides
@@ -237,15 +236,22 @@ def _class_labels(y: Any, name: str = "y") -> npt.NDArray[Any]:
     missing = int(pd.isna(labels).sum())
     if missing:
         raise ValueError(f"Input {name} contains NaN or None, {missing} of them; drop these rows.")
-    try:
-        with np.errstate(invalid="ignore"):
-            check_classification_targets(labels)
-    except (ValueError, TypeError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(
-            f"{name} must hold class labels of one kind: integers, strings or booleans. {error}"
-        ) from error
+    if not _name_classes(labels):
+        kind = "continuous" if labels.dtype.kind == "f" else pd.api.types.infer_dtype(labels)
+        raise ValueError(
+            f"Unknown label type: {kind}. {name} must hold class labels of one kind: integers, strings or "
+            "booleans. Group measured values into classes first."
+        )
     return labels
+
+
+def _name_classes(labels: npt.NDArray[Any]) -> bool:
+    """Tell classes from measured values; scikit-learn's own test warns where most classes are small."""
+    if labels.dtype.kind == "f":
+        return bool(np.isfinite(labels).all() and (labels == np.floor(labels)).all())
+    if labels.dtype.kind == "O":
+        return bool(pd.api.types.infer_dtype(labels) == "string")
+    return labels.dtype.kind in "biuUMm"
 
 
 def _check_lengths(X: Any, y: npt.NDArray[Any]) -> None:

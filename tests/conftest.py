@@ -5,7 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits, load_iris
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """One thread for all tests: their networks are too small for two, which only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

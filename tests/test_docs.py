@@ -1,4 +1,4 @@
-"""Every Python block of the README and of the guide pages runs, one page after the other in one namespace each."""
+"""Every Python block of the README and of the guide pages runs, those of one page in one namespace."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,11 @@ import matplotlib
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if "```python" in page.read_text()]
+PAGES = [
+    page
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    if "```python" in page.read_text()
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -21,5 +25,7 @@ def test_code_blocks_run(page):
 
 
 def test_readme_names_exactly_two_commands():
-    commands = re.findall(r"^```bash\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    commands = re.findall(
+        r"^```bash\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL
+    )
     assert [len(command.strip().splitlines()) for command in commands] == [1, 1]

@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 import torch
 from scipy import sparse
-from skorch.callbacks import Callback
 from sklearn.base import clone
 from sklearn.datasets import load_digits, load_wine
 from sklearn.exceptions import NotFittedError
@@ -19,6 +18,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_sco
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback
 from torch import nn
 
 from siamese_sklearn import (
@@ -46,6 +46,14 @@ def wine():
     """Rows to train on, rows to test on, and their labels: 89 and 89 of 3 classes, 13 features."""
     X, y = load_wine(return_X_y=True)
     return train_test_split(X.astype(np.float32), y, stratify=y, **SPLIT)
+
+
+@pytest.fixture(scope="module")
+def scaled(wine):
+    """As `wine`, of mean 0 and spread 1."""
+    X_train, X_test, y_train, y_test = wine
+    scaler = StandardScaler().fit(X_train)
+    return scaler.transform(X_train), scaler.transform(X_test), y_train, y_test
 
 
 @pytest.fixture(scope="module")
@@ -96,12 +104,12 @@ class TestLearning:
 
     def test_imbalanced_classes_and_a_singleton(self, wine):
         X_train, X_test, y_train, y_test = wine
-        rows = np.concatenate([np.flatnonzero(y_train == label)[:n] for label, n in enumerate((29, 5, 1))])
+        rows = np.concatenate([np.flatnonzero(y_train == label)[:n] for label, n in enumerate((29, 10, 1))])
         embedder = quick(max_epochs=20).fit(X_train[rows], y_train[rows])
         assert embedder.classes_.tolist() == [0, 1, 2]
         common = y_test < 2
         neighbours = KNeighborsClassifier(1).fit(embedder.transform(X_train[rows]), y_train[rows])
-        assert neighbours.score(embedder.transform(X_test[common]), y_test[common]) > 0.85
+        assert neighbours.score(embedder.transform(X_test[common]), y_test[common]) > 0.9
 
     def test_one_component_is_a_line_and_learns(self, wine):
         X_train, X_test, y_train, y_test = wine
@@ -213,7 +221,7 @@ class TestParameters:
         np.testing.assert_array_equal(embedder.fit(X_train, y_train).transform(X_test), once)
 
     def test_loss_module_with_weights_of_its_own(self, wine):
-        """As the losses of pytorch-metric-learning: a module on (embeddings, labels), whose weights are trained."""
+        """As many a loss of pytorch-metric-learning: its weights are trained, in a copy."""
         X_train, X_test, y_train, y_test = wine
         loss = ProxyLoss(n_classes=3, n_components=4)
         before = loss.proxies.detach().clone()
@@ -267,20 +275,21 @@ class TestRandomness:
 
     def test_none_follows_numpys_global_seed(self, wine):
         X_train, X_test, y_train, _ = wine
-        state = np.random.get_state()
+        state = np.random.get_state()  # noqa: NPY002
         transformed = []
         for _ in range(2):
             np.random.seed(7)  # noqa: NPY002
             transformed.append(quick(random_state=None).fit(X_train, y_train).transform(X_test))
-        np.random.set_state(state)
+        np.random.set_state(state)  # noqa: NPY002
         np.testing.assert_array_equal(*transformed)
 
     def test_global_generators_are_left_alone(self, wine):
         X_train, X_test, y_train, _ = wine
-        numpy_state, torch_state = np.random.get_state()[1].copy(), torch.get_rng_state()
+        numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002
+        torch_state = torch.get_rng_state()
         parameters = {"augment": add_noise, "early_stopping": True, "random_state": 0}
         quick(**parameters).fit(X_train, y_train).partial_fit(X_train, y_train).transform(X_test)
-        np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)
+        np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
         assert torch.equal(torch.get_rng_state(), torch_state)
 
     def test_two_threads_give_what_one_gives(self, wine):
@@ -431,7 +440,7 @@ class TestData:
         X, y = digits
         X = np.stack([X, 16 - X, X / 2], axis=1)
         embedder = quick(max_epochs=12).fit(X[::2], y[::2])
-        assert embedder.score(X[1::2], y[1::2]) > map_at_r(X[1::2].reshape(150, -1), y[1::2]) + 0.15
+        assert embedder.score(X[1::2], y[1::2]) > map_at_r(X[1::2].reshape(150, -1), y[1::2]) + 0.1
 
     def test_mlp_on_images_sees_them_flat(self, digits, counts_embedder):
         X, y = digits
@@ -520,12 +529,6 @@ class TestOutput:
 
 
 class TestPairsAndTriplets:
-    @pytest.fixture(scope="class")
-    def scaled(self, wine):
-        X_train, X_test, y_train, y_test = wine
-        scaler = StandardScaler().fit(X_train)
-        return scaler.transform(X_train), scaler.transform(X_test), y_train, y_test
-
     @pytest.mark.parametrize("loss", LOSSES)
     def test_every_loss_learns_from_given_pairs(self, scaled, loss):
         X_train, X_test, y_train, y_test = scaled

@@ -131,7 +131,8 @@ def build_net(
         net.initialize()
         _check_callback_keys(given, [name for name, _ in net.callbacks_], [name for name, _ in ours])
     except (ValueError, TypeError, AttributeError) as error:
-        raise type(error)(
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(
             f"The net could not be made; look at `net_params`, `callbacks` and `optimizer`: {error}"
         ) from error
     return net

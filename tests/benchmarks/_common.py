@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: data, repeated timing of rivals in turn, and a bare torch loop as the floor."""
+"""What the benchmark scripts share: data, timing of rivals in turn, and a bare torch loop as the floor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def data_folder() -> Path:
 def mnist() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """MNIST as float32 in [0, 1], flat: X_train, y_train, X_test, y_test."""
     with np.load(data_folder() / "mnist.npz") as file:
-        X_train, X_test = (file[name].reshape(-1, 784).astype(np.float32) / 255 for name in ("X_train", "X_test"))
+        X_train, X_test = (
+            file[name].reshape(-1, 784).astype(np.float32) / 255 for name in ("X_train", "X_test")
+        )
         return X_train, file["y_train"].astype(np.int64), X_test, file["y_test"].astype(np.int64)
 
 
@@ -45,9 +47,11 @@ def ratio(seconds: dict[str, list[float]], name: str, floor: str) -> float:
 
 
 class BareLoop:
-    """The loop a torch user would write, with every trick that the package uses: fused Adam, whole batches, no denormals."""
+    """The loop of a torch user who knows every trick: fused Adam, whole batches, no denormals."""
 
-    def __init__(self, module: nn.Module, loss: nn.Module, X: np.ndarray, y: np.ndarray, batch_size: int) -> None:
+    def __init__(
+        self, module: nn.Module, loss: nn.Module, X: np.ndarray, y: np.ndarray, batch_size: int
+    ) -> None:
         self.module, self.loss = module, loss
         self.X, self.y = torch.from_numpy(X), torch.from_numpy(y)
         self.batches = BalancedBatches(y, batch_size)

@@ -28,7 +28,9 @@ def resident(which: str) -> float:
 def measure(kind: str) -> None:
     """Print how far the peak of `fit` lies above what the process held with the data loaded."""
     torch.set_num_threads(1)
-    embedder = SiameseEmbedder(tower=MLPTower((256,)), batch_size=256, max_epochs=2, device="cpu", random_state=0)
+    embedder = SiameseEmbedder(
+        tower=MLPTower((256,)), batch_size=256, max_epochs=2, device="cpu", random_state=0
+    )
     rng = np.random.default_rng(0)
     embedder.fit(rng.normal(size=(512, 784)), np.arange(512) % 10)  # torch's own start-up does not count
     X, y, _, _ = mnist()
