@@ -22,14 +22,16 @@ from siamese_sklearn._net import (
     TrainingRun,
     Watch,
     build_net,
+    check_net_params,
     embed,
     embedding_distance,
     resolve_device,
     seeded,
+    set_learning_rate,
     threads,
     train,
 )
-from siamese_sklearn._parameters import check_parameters
+from siamese_sklearn._parameters import check_parameters, check_unchanged, fixed_parameters
 from siamese_sklearn._sides import Sides
 from siamese_sklearn._validation import (
     check_labels,
@@ -44,11 +46,10 @@ from siamese_sklearn.distances import paired
 from siamese_sklearn.losses import LOSSES, EmbeddingLoss, make_loss
 from siamese_sklearn.pairs import Pairs
 from siamese_sklearn.sampling import BalancedBatches, ShuffledBatches
-from siamese_sklearn.towers import SiameseNetwork, Standardize, make_tower
+from siamese_sklearn.towers import SiameseNetwork, Standardize, TowerSpec, make_tower
 
 __all__ = ["SiameseBase", "TrainingData"]
 
-_NUMBERS_IN_SAMPLE = 2**23  # of the rows from which towers learn mean and spread of their input
 _MOST_QUERIES, _MOST_GALLERY = 2000, 5000  # rows that early stopping looks at in each epoch
 
 
@@ -84,6 +85,9 @@ class SiameseBase(  # type: ignore[call-arg]
     net_: Any
     n_iter_: int
     classes_: npt.NDArray[Any]
+    _class_order: npt.NDArray[Any] | None  # the classes as training numbers them
+    _built_with: dict[str, str]
+    _split_seed: int
 
     def fit(self, X: Any, y: npt.ArrayLike | None = None) -> Self:
         """Train the network.
@@ -118,8 +122,9 @@ class SiameseBase(  # type: ignore[call-arg]
     ) -> Self:
         """Train for one epoch on the data given, going on from where training stopped.
 
-        The first call builds the network, and its input is standardised by the data of that call ever after.
-        Later calls keep tower, loss, optimizer and the optimizer's state. `early_stopping` has no part in it.
+        The first call builds the network; a built-in tower standardises its input by the data of that call
+        ever after. Later calls keep tower, loss, optimizer and the optimizer's state; `lr`, `weight_decay`,
+        `batch_size` and `augment` may change between calls. `early_stopping` has no part in it.
 
         Parameters
         ----------
@@ -231,11 +236,7 @@ class SiameseBase(  # type: ignore[call-arg]
         fitted = copy.copy(self)
         fitted.net_ = copy.deepcopy(self.net_)
         fitted.__dict__.pop("feature_names_in_", None)  # rows have none
-
-        def metric(u: npt.ArrayLike, v: npt.ArrayLike) -> float:
-            return float(fitted.pair_distance(Pairs(np.asarray(u)[None], np.asarray(v)[None]))[0])
-
-        return metric
+        return _Metric(fitted)
 
     def _fit(
         self,
@@ -247,18 +248,28 @@ class SiameseBase(  # type: ignore[call-arg]
         holds_out: bool,
         known_classes: Sequence[npt.ArrayLike] = (),
     ) -> Self:
+        if goes_on:
+            check_unchanged(self, self._built_with)
+            check_net_params(self.net_params)
         data = self._check_data(X, y, reset=not goes_on)
         self._learn_classes(data, known_classes, goes_on=goes_on)
         device = torch.device(self.net_.device) if goes_on else resolve_device(self.device)
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         n_done = self.n_iter_ if goes_on else 0
+        if not goes_on:
+            self._built_with, self._split_seed = fixed_parameters(self), seed
         rng = np.random.default_rng([seed, n_done])
         with seeded(seed + n_done, device), threads(self.n_threads):
             kept, watch = np.arange(len(data.target)), None
             if holds_out:
-                kept, watch = self._hold_out(data, device, np.random.default_rng(seed))
+                # The rows held out by the first fit stay held out in the next ones.
+                kept, watch = self._hold_out(data, device, np.random.default_rng(self._split_seed))
             rows = Rows(*data.sides, device=device)
-            net = self.net_ if goes_on else self._build_net(rows, data, device, rng)
+            if goes_on:
+                net = self.net_
+                set_learning_rate(net, self.lr, self.weight_decay)
+            else:
+                net = self._build_net(rows, data, device)
             _check_loss(net.criterion_.loss, data)
             train(net, self._run(rows, data, kept, rng, n_epochs, watch))
         self.net_ = net
@@ -277,27 +288,40 @@ class SiameseBase(  # type: ignore[call-arg]
     def _learn_classes(
         self, data: TrainingData, known_classes: Sequence[npt.ArrayLike], *, goes_on: bool
     ) -> None:
-        """Set `classes_` to all classes known so far, and number the labels by them."""
+        """Set `classes_` to all classes known so far, and number the labels by their order of appearance.
+
+        A class keeps its number when others come: a loss may have weights for it.
+        """
         if not goes_on:
             self.__dict__.pop("classes_", None)
+            self._class_order = None
         if data.classes is None:
             return
-        before = [self.classes_] if hasattr(self, "classes_") else []
-        self.classes_ = join_classes(data.classes, *before, *known_classes)
-        data.target = np.searchsorted(self.classes_, data.classes)[data.target]
+        known = self._class_order
+        self.classes_ = join_classes(data.classes, *known_classes, *([] if known is None else [known]))
+        if known is None:
+            self._class_order = self.classes_
+        else:
+            self._class_order = np.concatenate([known, self.classes_[~np.isin(self.classes_, known)]])
+        by_name = np.argsort(self._class_order)
+        data.target = by_name[np.searchsorted(self.classes_, data.classes)][data.target]
 
-    def _build_net(
-        self, rows: Rows, data: TrainingData, device: torch.device, rng: np.random.Generator
-    ) -> Any:
-        sample = rows.sample(_NUMBERS_IN_SAMPLE, rng).cpu()
-        tower = make_tower(self.tower, sample[:2], self.n_components)
+    def _build_net(self, rows: Rows, data: TrainingData, device: torch.device) -> Any:
+        tower = make_tower(self.tower, rows.sides(slice(2))[0].cpu(), self.n_components)
         for layer in tower.modules():
             if isinstance(layer, Standardize):
-                layer.fit(sample)
-        return build_net(
+                layer.fit(side.cpu() for part in rows.slices() for side in rows.sides(part))
+        network = SiameseNetwork(
+            tower,
+            self.n_components,
             # On a line, unit norm would leave nothing but the sign, and no gradient to learn from.
-            SiameseNetwork(tower, self.n_components, self.normalize and self.n_components > 1),
+            normalize=self.normalize and self.n_components > 1,
+            may_write=not isinstance(self.tower, str | TowerSpec),
+        )
+        return build_net(
+            network,
             self._build_loss(data),
+            max_epochs=self.max_epochs,
             optimizer=self.optimizer,
             lr=self.lr,
             weight_decay=self.weight_decay,
@@ -365,6 +389,16 @@ class SiameseBase(  # type: ignore[call-arg]
         return tags
 
 
+@dataclass(frozen=True)
+class _Metric:
+    """Learned distance of two rows; a class and no closure, so that it can be pickled."""
+
+    estimator: SiameseBase
+
+    def __call__(self, u: npt.ArrayLike, v: npt.ArrayLike) -> float:
+        return float(self.estimator.pair_distance(Pairs(np.asarray(u)[None], np.asarray(v)[None]))[0])
+
+
 def _check_loss(loss: nn.Module, data: TrainingData) -> None:
     if len(data.sides) > 1 and not isinstance(loss, EmbeddingLoss):
         raise TypeError(
@@ -376,7 +410,7 @@ def _check_loss(loss: nn.Module, data: TrainingData) -> None:
 def _some_queries(
     held: npt.NDArray[np.int64], data: TrainingData, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
-    """At most `_MOST_QUERIES` of the held-out rows; of pairs half of each kind, lest the rare one get lost."""
+    """At most `_MOST_QUERIES` of the held-out rows; of pairs half of each kind, so that none gets lost."""
     if data.classes is not None or len(data.sides) != 2:
         return _some(held, _MOST_QUERIES, rng)
     kinds = [held[data.target[held] == kind] for kind in (0, 1)]

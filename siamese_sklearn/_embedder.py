@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -39,25 +40,28 @@ class SiameseEmbedder(SiameseBase):
         The network. "auto" takes an MLP for flat rows and a CNN for images. A spec
         (``MLPTower(dropout=0.1)``) is searched as ``tower__dropout``. A module maps (B, ...) to
         (B, n_components); it is deep-copied, never trained in place. A callable is called as
-        ``tower(input_shape, n_components)`` and returns a module.
+        ``tower(input_shape, n_components)`` and returns a module. The built-in towers standardise their input
+        (and the MLP clips it and adds a little noise, see `MLPTower`); a module of your own sees X as it is.
     loss : str, loss spec or torch.nn.Module, default="contrastive"
         A name in `siamese_sklearn.losses.LOSSES`, a spec (``TripletLoss(margin=0.2)``, searched as
         ``loss__margin``), or a module with ``forward(embeddings, labels)``, which is deep-copied.
     margin : float or "soft", default=None
-        Margin of the loss. None is the loss's own default; a loss without a margin leaves it unused.
+        Margin of the loss, in place of the one that `loss` has; None leaves that. A loss without a margin
+        leaves it unused.
     distance : {"euclidean", "sqeuclidean", "manhattan", "cosine"}, default=None
-        Distance between embeddings that the loss shapes. None is the loss's own default; a loss that knows no
-        distance leaves it unused.
+        Distance between embeddings that the loss shapes, in place of the one that `loss` has; None leaves
+        that. A loss that knows no distance leaves it unused.
     mining : str, default=None
-        Which pairs or triplets of a batch the loss takes. None is the loss's own default; a loss without
-        mining leaves it unused, and given `Pairs` or `Triplets` are all taken as they are.
+        Which pairs or triplets of a batch the loss takes, in place of what `loss` has; None leaves that. A
+        loss without mining leaves it unused, and given `Pairs` or `Triplets` are all taken as they are.
     normalize : bool, default=True
         Scale embeddings to unit norm, so that distances lie between 0 and 2 and margins mean the same
         everywhere. A single component is left as it is.
     max_epochs : int, default=40
         Passes over the data.
     batch_size : int, default=64
-        Rows (or pairs, or triplets) per step, at least 4. Rows come as groups of 4 of one class.
+        Rows (or pairs, or triplets) per step, at least 4. Rows come as groups of 4 of one class, of half a
+        batch if that is less.
     lr : float, default=1e-3
         Learning rate.
     optimizer : {"adamw", "adam", "sgd"} or torch.optim.Optimizer class, default="adamw"
@@ -83,14 +87,16 @@ class SiameseEmbedder(SiameseBase):
     net_params : dict, default=None
         Further parameters of `skorch.NeuralNet`, handed over as they are.
     warm_start : bool, default=False
-        Let `fit` go on from the last fit for another `max_epochs`, with the tower, loss and optimizer (and
-        its state) of the first one.
+        Let `fit` go on from the last fit for another `max_epochs`, with its tower, loss and optimizer (and
+        the optimizer's state). Parameters that shape these must not change in between; `callbacks` and
+        `net_params` are those of the first fit.
     device : {"auto", "cpu", "cuda", "cuda:1", "mps"}, default="auto"
         "auto" takes a GPU where there is one.
     n_threads : int, default=None
         Threads that numerical libraries use during the call; None leaves them alone.
     random_state : int, RandomState instance or None, default=None
-        Seeds weights, batches, dropout and augmentation. With an int, each fit on the same data is the same.
+        Seeds weights, batches, dropout and augmentation. With an int, each fit on the same data is the same,
+        bit for bit on the CPU.
         None draws the seed from NumPy's global generator; apart from that, no global generator is touched.
     verbose : int, default=0
         1 shows a progress bar with the loss and the time left.
@@ -121,7 +127,9 @@ class SiameseEmbedder(SiameseBase):
     Notes
     -----
     GridSearchCV scores with `score`, MAP@R. It stratifies folds for classifiers only: pass
-    ``cv=StratifiedKFold(5)``, because a fold with one class has no retrieval to score.
+    ``cv=StratifiedKFold(5)`` if y is sorted, because a fold with one class scores 1 whatever the embedding.
+
+    `early_stopping` looks at 2,000 held-out rows at the most, and searches 5,000 training rows for them.
 
     A tower that is a lambda or a local class cannot be pickled; define it at the top level of a module.
 
@@ -219,7 +227,12 @@ class SiameseEmbedder(SiameseBase):
         Raises
         ------
         ValueError
-            If y has fewer than two classes, or no class with two rows: there is nothing to retrieve then.
+            If no class of y has two rows: there is nothing to retrieve then.
+
+        Warns
+        -----
+        UserWarning
+            If y has one class only: the score is then 1, whatever the embedding.
 
         See Also
         --------
@@ -232,5 +245,11 @@ class SiameseEmbedder(SiameseBase):
             return float(roc_auc_score(check_same(X, y), self.pair_score(X)))
         check_is_fitted(self)
         X = check_rows(self, X, reset=False)
-        _, labels = check_labels(self, X, y)
+        classes, labels = check_labels(self, X, y, min_classes=1)
+        if len(classes) == 1:
+            warnings.warn(
+                f"y holds one class, {classes.tolist()[0]!r}, so every neighbour is right and MAP@R is 1. If "
+                "this is a fold of a cross-validation on sorted labels, stratify it: cv=StratifiedKFold(5).",
+                stacklevel=2,
+            )
         return map_at_r(self._embed(X)[0], labels, distance=embedding_distance(self.net_))

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from siamese_sklearn._checks import check_boolean, check_integer, check_number, check_option
 from siamese_sklearn._holdout import SPLITS
 
-__all__ = ["check_parameters"]
+__all__ = ["check_parameters", "check_unchanged", "fixed_parameters"]
+
+# What a network is built with, and cannot be changed under it. Modules and callables are not compared.
+_FIXED = (
+    "n_components",
+    "tower",
+    "loss",
+    "margin",
+    "distance",
+    "mining",
+    "normalize",
+    "optimizer",
+    "device",
+)
 
 _SMALLEST_BATCH = 4  # two classes of two rows: an anchor, its positive, and a negative
 
@@ -39,6 +54,34 @@ def check_parameters(estimator: Any) -> None:
     _check_batch_size(estimator.batch_size)
     _check_callables(estimator)
     _check_random_state(estimator.random_state)
+
+
+def fixed_parameters(estimator: Any) -> dict[str, str]:
+    """Take down the parameters that a network is built with, as texts that can be compared later."""
+    values = {name: getattr(estimator, name) for name in _FIXED}
+    return {
+        name: repr(value)
+        for name, value in values.items()
+        if value is None or isinstance(value, str | Real | BaseEstimator)
+    }
+
+
+def check_unchanged(estimator: Any, before: dict[str, str]) -> None:
+    """Raise a ValueError if training is to go on with a network that was built with other parameters.
+
+    Parameters
+    ----------
+    estimator : estimator
+    before : dict of str to str
+        What `fixed_parameters` took down when the network was built.
+    """
+    now = fixed_parameters(estimator)
+    for name in _FIXED:
+        if now.get(name) != before.get(name):
+            raise ValueError(
+                f"`{name}` is {now.get(name, 'a module')}, but the model to go on with was built with "
+                f"{before.get(name, 'a module')}. Set it back, or fit a new model (warm_start=False)."
+            )
 
 
 def _check_batch_size(batch_size: Any) -> None:

@@ -94,8 +94,18 @@ def check_sides(estimator: BaseEstimator, X: Sides, *, reset: bool) -> tuple[Any
     return tuple(sides)
 
 
-def check_labels(estimator: BaseEstimator, X: Any, y: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+def check_labels(
+    estimator: BaseEstimator, X: Any, y: Any, *, min_classes: int = 2
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Classes and the class number of every row.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : array or sparse matrix of n rows
+    y : array-like of shape (n,)
+    min_classes : int, default=2
+        How many classes there have to be.
 
     Returns
     -------
@@ -105,7 +115,7 @@ def check_labels(estimator: BaseEstimator, X: Any, y: Any) -> tuple[npt.NDArray[
     Raises
     ------
     ValueError, TypeError
-        If y is missing, incomplete, continuous or of another length, has one class only, or no class of two
+        If y is missing, incomplete, continuous or of another length, has too few classes, or no class of two
         rows.
     """
     name = type(estimator).__name__
@@ -117,7 +127,7 @@ def check_labels(estimator: BaseEstimator, X: Any, y: Any) -> tuple[npt.NDArray[
     y = _class_labels(y)
     _check_lengths(X, y)
     classes, labels, count = np.unique(y, return_inverse=True, return_counts=True)
-    if len(classes) < 2:
+    if len(classes) < min_classes:
         raise ValueError(
             f"{name} needs at least 2 classes in y to tell apart; got 1 class, {classes.tolist()[0]!r}."
         )

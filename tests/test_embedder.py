@@ -621,6 +621,11 @@ class TestPairsAndTriplets:
         np.testing.assert_array_equal(neighbours, wanted_neighbours)
         np.testing.assert_allclose(distance, wanted_distance, atol=1e-5)
 
+    def test_get_metric_can_be_pickled(self, scaled):
+        X_train, _, y_train, _ = scaled
+        metric = quick().fit(X_train, y_train).get_metric()
+        assert pickle.loads(pickle.dumps(metric))(X_train[0], X_train[1]) == metric(X_train[0], X_train[1])
+
     def test_get_metric_keeps_the_model_of_its_moment(self, scaled):
         X_train, _, y_train, _ = scaled
         embedder = quick(warm_start=True).fit(X_train, y_train)
@@ -683,6 +688,67 @@ class TestGoingOn:
             embedder.fit(X_train, y_train).transform(X_test), stored.fit(X_train, y_train).transform(X_test)
         )
         assert stored.n_iter_ == 6
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"n_components": 3},
+            {"tower": "mlp"},
+            {"loss": "tripplet"},
+            {"margin": -1.0},
+            {"distance": "cosine"},
+            {"mining": "hard"},
+            {"normalize": False},
+            {"optimizer": "sgd"},
+            {"device": "cuda:7"},
+        ],
+        ids=lambda changed: next(iter(changed)),
+    )
+    def test_what_the_net_is_built_with_must_not_change_under_it(self, wine, changed):
+        X_train, X_test, y_train, _ = wine
+        embedder = quick(warm_start=True).fit(X_train, y_train)
+        before = embedder.transform(X_test)
+        (name,) = changed
+        for go_on in (embedder.set_params(**changed).fit, embedder.partial_fit):
+            with pytest.raises(ValueError, match=f"`{name}` is .* was built with"):
+                go_on(X_train, y_train)
+        np.testing.assert_array_equal(embedder.transform(X_test), before)
+        assert embedder.n_iter_ == 3
+
+    def test_lr_and_weight_decay_may_change(self, wine):
+        X_train, _, y_train, _ = wine
+        embedder = quick(warm_start=True).fit(X_train, y_train)
+        embedder.set_params(lr=0.5e-3, weight_decay=0.3).fit(X_train, y_train)
+        (group,) = embedder.net_.optimizer_.param_groups
+        assert (group["lr"], group["weight_decay"]) == (0.5e-3, 0.3)
+
+    def test_classes_keep_their_numbers_in_training(self, wine):
+        """A loss may have weights for each class: what was number 1 must stay number 1."""
+        X_train, _, _, _ = wine
+        seen = []
+
+        class Numbers(nn.Module):
+            def forward(self, embeddings, labels):
+                seen.append(sorted(set(labels.tolist())))
+                return embeddings.square().sum()
+
+        labels = np.where(np.arange(89) % 2, "c", "a")
+        loss = Numbers()
+        loss.__deepcopy__ = lambda memo: loss  # so that `seen` is shared
+        embedder = quick(loss=loss, batch_size=89).partial_fit(X_train, labels)
+        embedder.partial_fit(X_train, np.where(labels == "a", "b", "c"))
+        embedder.partial_fit(X_train, labels)
+        assert seen == [[0, 1], [1, 2], [0, 1]]
+        assert embedder.classes_.tolist() == ["a", "b", "c"]
+
+    def test_held_out_rows_stay_held_out(self, wine):
+        X_train, _, y_train, _ = wine
+        augment = CallCounter()
+        embedder = quick(warm_start=True, early_stopping=True, augment=augment, random_state=None)
+        embedder.fit(X_train, y_train)
+        learned = set(augment.training_rows)
+        embedder.fit(X_train, y_train)
+        assert augment.training_rows == learned
 
     def test_without_warm_start_fit_starts_afresh(self, wine):
         X_train, X_test, y_train, _ = wine

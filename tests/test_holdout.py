@@ -155,6 +155,7 @@ def net(request):
         optimizer="adamw",
         lr=1e-3,
         weight_decay=0.0,
+        max_epochs=1,
         callbacks=None,
         net_params=None,
         device=CPU,

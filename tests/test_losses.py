@@ -774,7 +774,70 @@ def test_an_unknown_loss_is_an_error_that_guesses():
         make_loss("tripplet", LOSSES, 4, 3)
 
 
-@pytest.mark.parametrize("loss", [None, 3, TripletLoss])
+@pytest.mark.parametrize("loss", [None, 3, dict])
 def test_what_is_no_loss_is_a_type_error(loss):
     with pytest.raises(TypeError, match=r"^`loss` must be one of 'contrastive', .*; got "):
         make_loss(loss, LOSSES, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("loss", "call"),
+    [(TripletLoss, r"TripletLoss\(\)"), (nn.TripletMarginLoss, r"TripletMarginLoss\(\.\.\.\)")],
+)
+def test_a_class_is_asked_for_an_instance(loss, call):
+    with pytest.raises(
+        TypeError, match=rf"^`loss` is the class {loss.__name__}; pass an instance, {call}\.$"
+    ):
+        make_loss(loss, LOSSES, 4, 3)
+
+
+@pytest.mark.parametrize("loss", ["contrastive", ContrastiveLoss()])
+@pytest.mark.parametrize(
+    ("override", "taken"),
+    [
+        ({"mining": "semihard"}, "'all', 'hard'"),
+        ({"distance": "sqeuclidean"}, "'euclidean', 'manhattan', 'cosine'"),
+    ],
+)
+def test_an_override_that_another_loss_takes_is_an_error_that_says_which(loss, override, taken):
+    ((name, value),) = override.items()
+    with pytest.raises(
+        ValueError,
+        match=f"^`{name}`='{value}' is not for loss 'contrastive', which takes {taken}; 'triplet' takes it.$",
+    ):
+        make_loss(loss, LOSSES, 4, 3, **override)
+
+
+def test_losses_of_the_user_and_several_that_take_the_override_are_named():
+    class OwnLoss(TripletLoss):
+        minings = ("all",)
+
+    with pytest.raises(
+        ValueError,
+        match="for loss OwnLoss, which takes 'all'; 'contrastive' and 'exponential' and 'triplet' take it",
+    ):
+        make_loss(OwnLoss(), LOSSES, 4, 3, mining="hard")
+
+
+@pytest.mark.parametrize(
+    ("override", "error", "text"),
+    [
+        (
+            {"mining": "semi-hard"},
+            ValueError,
+            r"^`mining` must be one of 'all', 'semihard', .*; got 'semi-hard'\. Did you mean 'semihard'\?$",
+        ),
+        (
+            {"distance": "euclid"},
+            ValueError,
+            r"^`distance` must be one of 'euclidean', .*; got 'euclid'\. Did you mean 'euclidean'\?$",
+        ),
+        ({"mining": 3}, ValueError, r"^`mining` must be one of 'all', .*; got 3\.$"),
+        ({"distance": [1]}, ValueError, r"^`distance` must be one of .*; got \[1\]\.$"),
+        ({"margin": -1}, ValueError, "^`TripletLoss.margin` must be .*; got -1"),
+        ({"margin": "sfot"}, TypeError, "^`TripletLoss.margin` must be .*; got 'sfot'"),
+    ],
+)
+def test_an_override_that_no_loss_takes_is_an_error_that_names_it(override, error, text):
+    with pytest.raises(error, match=text):
+        make_loss("triplet", LOSSES, 4, 3, **override)

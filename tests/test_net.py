@@ -3,15 +3,17 @@
 import copy
 import gc
 import pickle
+import re
 import threading
 import weakref
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
-from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping
+from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
 from skorch.exceptions import DeviceWarning
 from torch import nn
 
@@ -22,10 +24,13 @@ from siamese_sklearn._net import (
     TrainingRun,
     Watch,
     build_net,
+    check_net_params,
+    check_optimizer,
     embed,
     embedding_distance,
     resolve_device,
     seeded,
+    set_learning_rate,
     threads,
     train,
 )
@@ -51,13 +56,14 @@ def make_net(loss=None, tower=None, normalize=True, **changes):
         "optimizer": "adamw",
         "lr": 1e-2,
         "weight_decay": 0.0,
+        "max_epochs": 5,
         "callbacks": None,
         "net_params": None,
         "device": CPU,
     }
     loss = TripletLoss().build(3, WIDTH) if loss is None else loss
     tower = small_tower() if tower is None else tower
-    return build_net(SiameseNetwork(tower, WIDTH, normalize), loss, **settings | changes)
+    return build_net(SiameseNetwork(tower, WIDTH, normalize=normalize), loss, **settings | changes)
 
 
 def make_run(n_epochs, batch_size=16, x=X, y=Y, **changes):
@@ -129,9 +135,8 @@ class TestRows:
         expected = NUMBERS[index].reshape(-1, *given.shape[1:])
         assert np.array_equal(batch.numpy(), expected)
 
-    @pytest.mark.parametrize("index", [slice(0, 7), np.array([3, 29, 0])], ids=str)
-    def test_a_batch_is_a_copy(self, given, index):
-        rows = Rows(given, device=CPU)
+    def test_a_batch_is_a_copy(self, given):
+        index, rows = np.array([3, 29, 0]), Rows(given, device=CPU)
         rows.take(index).fill_(-1.0)
         assert np.array_equal(rows.take(index).numpy(), NUMBERS[index].reshape(-1, *given.shape[1:]))
 
@@ -140,25 +145,17 @@ class TestRows:
         assert len(rows) == 30
         assert rows.row_shape == given.shape[1:]
 
-    def test_sample_is_all_rows_if_they_fit(self, given):
-        sample = Rows(given, device=CPU).sample(30 * 6, np.random.default_rng(0))
-        assert np.array_equal(sample.numpy().reshape(30, 6), NUMBERS)
-
-    def test_sample_takes_distinct_rows(self, given):
-        sample = Rows(given, device=CPU).sample(10 * 6 + 5, np.random.default_rng(0)).numpy().reshape(-1, 6)
-        assert len(sample) == 10
-        assert len(np.unique(sample, axis=0)) == 10
-        assert {tuple(row) for row in sample} <= {tuple(row) for row in NUMBERS}
-
-    def test_sample_of_huge_rows_has_one(self, given):
-        assert len(Rows(given, device=CPU).sample(1, np.random.default_rng(0))) == 1
+    def test_slices_cover_all_rows_in_order(self, given):
+        rows = Rows(given, device=CPU)
+        whole = torch.cat([rows.take(part) for part in rows.slices()])
+        assert np.array_equal(whole.numpy().reshape(30, 6), NUMBERS)
 
     def test_sides(self, given):
         rows = Rows(given, NUMBERS[::-1].astype(np.float32), device=CPU)
         left, right = rows.take(np.array([0, 4]))
         assert np.array_equal(left.numpy().reshape(2, 6), NUMBERS[[0, 4]])
         assert np.array_equal(right.numpy(), NUMBERS[[29, 25]])
-        assert np.array_equal(rows.sample(1000, np.random.default_rng(0)).numpy().reshape(30, 6), NUMBERS)
+        assert all(map(torch.equal, rows.sides(slice(2)), rows.take(slice(2))))
 
 
 class TestEmbed:
@@ -258,6 +255,25 @@ class TestSeeds:
         monkeypatch.setattr(torch.mps, "manual_seed", fail)
         with seeded(3, CPU):
             assert torch.initial_seed() == 3
+
+    @pytest.mark.parametrize("fails", [True, False])
+    def test_mps(self, fails, monkeypatch):
+        generator = torch.Generator().manual_seed(7)
+        monkeypatch.setattr(torch.mps, "manual_seed", generator.manual_seed)
+        monkeypatch.setattr(torch.mps, "get_rng_state", generator.get_state)
+        monkeypatch.setattr(torch.mps, "set_rng_state", generator.set_state)
+        before = generator.get_state()
+
+        def work():
+            with seeded(3, torch.device("mps")):
+                assert generator.initial_seed() == 3
+                torch.rand(5, generator=generator)
+                if fails:
+                    raise RuntimeError("inside")
+
+        with pytest.raises(RuntimeError, match="inside") if fails else nullcontext():
+            work()
+        assert torch.equal(generator.get_state(), before)
 
     @pytest.mark.parametrize("random_state", [0, None, np.random.RandomState(0)])
     def test_fit_leaves_the_global_generators_alone(self, random_state):
@@ -467,10 +483,18 @@ class TestMonitor:
                 return 1 + self.scale * x[:, :WIDTH]
 
         net = make_net(tower=Constant(), lr=1e-9)
-        with pytest.warns(ConvergenceWarning, match='collapsed towards one point .*mining="all"'):
+        remedy = re.escape(
+            'Use mining="all" (or loss="triplet" with mining="semihard"), '
+            "a lower `lr`, or a larger `batch_size`."
+        )
+        with pytest.warns(ConvergenceWarning, match=f"collapsed towards one point .*{remedy}"):
             train(net, make_run(2))
         assert len(net.history) == 2
         assert net.history[-1]["spread"] < 1e-6
+
+    @pytest.mark.parametrize("remedy", [{"mining": "all"}, {"loss": "triplet", "mining": "semihard"}])
+    def test_remedies_against_collapse_can_be_taken(self, remedy):
+        assert make_embedder(**remedy).fit(X, Y).n_iter_ == 3
 
     @pytest.mark.parametrize("normalize", [True, False])
     def test_spread_is_1_all_around_and_0_at_one_point(self, normalize):
@@ -570,7 +594,28 @@ class TestRetrievalStopping:
         net = make_net()
         for _ in range(2):
             train(net, make_run(9, watch=Watch(self.scripted([0.5, 0.1, 0.1, 0.1], []), patience=3)))
-        assert len(net.history) == 8
+        assert len(net.history) == 4 + 3  # the second call measures once before its first epoch
+
+    @pytest.mark.parametrize(
+        ("scores", "n_epochs", "best"),
+        [
+            ([0.5, 0.4, 0.3], 2, 0),  # only worse: the weights of before
+            ([0.5, 0.5, 0.5], 2, 0),
+            ([0.5, 0.4, 0.6, 0.1, 0.1], 4, 2),
+        ],
+    )
+    def test_a_later_call_has_to_beat_the_weights_it_starts_from(self, scores, n_epochs, best):
+        states = []
+        net = make_net()
+        train(net, make_run(2))
+        before = state_of(net)
+        train(net, make_run(9, watch=Watch(self.scripted(scores, states), patience=2)))
+        assert same_state(states[0], before)
+        assert same_state(state_of(net), states[best])
+        assert net.history[2:, "valid_score"] == scores[1:]
+        assert len(net.history) == 2 + n_epochs
+        found = [i for i, row in enumerate(net.history[2:], 1) if row["valid_score_best"]]
+        assert found == [best] * (best > 0)
 
     def test_without_a_watch_nothing_is_measured(self):
         net = make_net()
@@ -591,6 +636,23 @@ class TestProgress:
     def test_figures_are_those_of_the_history(self, capsys):
         embedder = make_embedder(verbose=1).fit(X, Y)
         assert f"train_loss={embedder.history_[-1]['train_loss']:.4g}" in capsys.readouterr().err
+
+    def test_loss_of_the_batch_is_shown_every_20_batches(self):
+        shown, losses = [], []
+
+        class Record(Callback):
+            def on_batch_end(self, net, **kwargs):
+                shown.append(dict(net.callbacks_)["progress"].bar_.postfix)
+                losses.append(f"train_loss={net.history[-1]['batches'][-1]['train_loss']:.4g}")
+
+        net = make_net(callbacks=[Record()])
+        x, y = np.tile(X, (7, 1)), np.tile(Y, 7)
+        train(net, make_run(2, x=x, y=y, watch=Watch(lambda net: 0.25, 5), verbose=1))
+        assert len(losses) == 2 * 21
+        assert not any(shown[:19])
+        assert shown[19] == shown[20] == losses[19]
+        assert set(shown[21:40]) == {f"train_loss={net.history[0]['train_loss']:.4g}, valid_score=0.25"}
+        assert shown[40] == shown[41] == f"{losses[40]}, valid_score=0.25"
 
     def test_silent(self, capsys):
         make_embedder(verbose=0, early_stopping=True).fit(X, Y).partial_fit(X, Y).transform(X)
@@ -837,6 +899,44 @@ class TestNetParams:
         with pytest.raises(ValueError, match=f"`net_params` must not set '{key}'; set `{ours}`"):
             make_net(net_params={key: 1})
 
+    @pytest.mark.parametrize(
+        ("key", "ours"),
+        [
+            ("module__n_components", "tower"),
+            ("criterion__loss", "loss"),
+            ("dataset__length", "X"),
+            ("iterator_train__shuffle", "batch_size"),
+            ("iterator_valid", "early_stopping"),
+            ("iterator_valid__batch_size", "early_stopping"),
+            ("train_split__cv", "early_stopping"),
+            ("optimizer__lr", "lr"),
+            ("optimizer__weight_decay", "weight_decay"),
+        ],
+    )
+    def test_keys_with_a_prefix_that_set_what_is_ours(self, key, ours):
+        with pytest.raises(ValueError, match=f"`net_params` must not set '{key}'; set `{ours}`"):
+            check_net_params({"optimizer__eps": 1e-6, key: 1})
+
+    def test_none_is_empty(self):
+        assert check_net_params(None) == {}
+
+    def test_key_that_is_no_string(self):
+        with pytest.raises(TypeError, match="look at `net_params`"):
+            make_net(net_params={1: 2})
+
+    def test_foreach_takes_the_place_of_fused(self):
+        net = make_net(net_params={"optimizer__foreach": True})
+        (group,) = net.optimizer_.param_groups
+        assert group["foreach"] is True
+        assert not group["fused"]
+        train(net, make_run(1))
+        assert len(net.history) == 1
+
+    def test_what_torch_refuses_when_it_runs(self):
+        with pytest.raises(ValueError, match=r"look at `net_params`.*fused.*foreach") as caught:
+            make_net(net_params={"optimizer__foreach": True, "optimizer__fused": True})
+        assert isinstance(caught.value.__cause__, RuntimeError)
+
     @pytest.mark.parametrize("net_params", [3, [("lr", 1)], "lr"])
     def test_no_dict(self, net_params):
         with pytest.raises(TypeError, match=r"`net_params` must be a dict .* got "):
@@ -893,8 +993,13 @@ class TestOptimizer:
         ],
     )
     def test_unknown(self, optimizer, error, text):
-        with pytest.raises(error, match=text):
-            make_net(optimizer=optimizer)
+        for check in (check_optimizer, lambda optimizer: make_net(optimizer=optimizer)):
+            with pytest.raises(error, match=text):
+                check(optimizer)
+
+    @pytest.mark.parametrize("optimizer", ["sgd", torch.optim.SGD])
+    def test_known(self, optimizer):
+        assert check_optimizer(optimizer) is torch.optim.SGD
 
     def test_loss_with_weights_of_its_own_is_trained(self):
         class Proxies(nn.Module):
@@ -910,7 +1015,68 @@ class TestOptimizer:
         assert not torch.equal(loss.proxies, torch.eye(3))
 
 
+class TestSetLearningRate:
+    def figures(self, net, *names):
+        return [tuple(group.get(name) for name in names) for group in net.optimizer_.param_groups]
+
+    def by_group(self):
+        groups = [("*bias", {"weight_decay": 0.0, "lr": 0.5})]
+        return make_net(lr=0.02, weight_decay=0.03, net_params={"optimizer__param_groups": groups})
+
+    @pytest.mark.parametrize("loaded", [True, False])
+    def test_changed_values_reach_all_groups(self, loaded):
+        net = self.by_group()
+        net = pickle.loads(pickle.dumps(net)) if loaded else net
+        set_learning_rate(net, 0.2, 0.3)
+        assert net.lr == 0.2
+        assert self.figures(net, "lr", "weight_decay") == [(0.2, 0.3)] * 2
+
+    @pytest.mark.parametrize("loaded", [True, False])
+    def test_values_as_before_change_nothing(self, loaded):
+        net = self.by_group()
+        net = pickle.loads(pickle.dumps(net)) if loaded else net
+        before = copy.deepcopy(net.optimizer_.state_dict())
+        set_learning_rate(net, 0.02, 0.03)
+        assert net.optimizer_.state_dict() == before
+        assert self.figures(net, "lr", "weight_decay") == [(0.5, 0.0), (0.02, 0.03)]
+
+    def test_one_changes_without_the_other(self):
+        net = self.by_group()
+        set_learning_rate(net, 0.02, 0.3)
+        assert self.figures(net, "lr", "weight_decay") == [(0.5, 0.3), (0.02, 0.3)]
+        set_learning_rate(net, 0.2, 0.3)
+        assert self.figures(net, "lr", "weight_decay") == [(0.2, 0.3)] * 2
+        set_learning_rate(net, 0.2, 0.03)
+        assert self.figures(net, "lr", "weight_decay") == [(0.2, 0.03)] * 2
+
+    def test_optimizer_without_weight_decay(self):
+        net = make_net(optimizer=torch.optim.LBFGS, lr=0.02, weight_decay=0.03)
+        set_learning_rate(net, 0.2, 0.3)
+        assert self.figures(net, "lr", "weight_decay") == [(0.2, None)]
+
+    def test_scheduler_goes_on_from_the_changed_rate(self):
+        halved = LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=lambda epoch: 0.5**epoch)
+        net = make_net(callbacks=[halved], lr=0.08)
+        train(net, make_run(2))
+        assert self.figures(net, "lr") == [(0.02,)]
+        set_learning_rate(net, 0.08, 0.0)
+        assert self.figures(net, "lr") == [(0.02,)]
+        set_learning_rate(net, 0.8, 0.0)
+        train(net, make_run(1))
+        assert self.figures(net, "lr") == [(0.8 * 0.5**3,)]
+
+
 class TestCallbacks:
+    def test_max_epochs_can_be_read(self):
+        seen = []
+
+        class Record(Callback):
+            def on_train_begin(self, net, **kwargs):
+                seen.append(net.max_epochs)
+
+        make_embedder(max_epochs=2, callbacks=[Record()]).fit(X, Y)
+        assert seen == [2]
+
     def test_given_ones_are_copied(self):
         class Count(Callback):
             n_batches = 0

@@ -69,7 +69,7 @@ class TestShapes:
     def test_linear_mlp_is_a_linear_map_of_the_standard_scores(self):
         X = rows(20, 3)
         tower = MLPTower(hidden_layer_sizes=(), clip=math.inf, noise=0).build((3,), 2)
-        tower[0].fit(X)
+        tower[0].fit([X])
         by_hand = (X - X.mean(0)) / X.std(0, correction=0) @ tower[1].weight.T + tower[1].bias
         torch.testing.assert_close(tower(X), by_hand)
 
@@ -117,7 +117,7 @@ class TestStandardize:
     def test_columns(self):
         X = rows(50, 3) * torch.tensor([1.0, 100.0, 0.01]) + torch.tensor([5.0, -3000.0, 0.0])
         layer = Standardize((3,))
-        layer.fit(X)
+        layer.fit([X])
         table = X.numpy().astype(np.float64)
         expected = (table - table.mean(axis=0)) / table.std(axis=0)
         np.testing.assert_allclose(layer(X), expected, atol=2e-3)  # float32 at 3000 +- 100
@@ -129,7 +129,7 @@ class TestStandardize:
         X = rows(20, 2, 5, 6) * torch.tensor([1.0, 9.0])[:, None, None] + 4
         given = X if with_axis else X[:, 0]
         layer = Standardize((2, 5, 6) if with_axis else (1, 5, 6))
-        layer.fit(given)
+        layer.fit([given])
         out = layer(given).numpy()
         assert out.shape == (20, 2 if with_axis else 1, 5, 6)
         for channel in range(out.shape[1]):
@@ -137,10 +137,45 @@ class TestStandardize:
             expected = (values - values.mean()) / values.std()
             np.testing.assert_allclose(out[:, channel], expected, atol=1e-5)
 
+    @pytest.mark.parametrize("sizes", [[60], [30, 30], [1] * 60, [1, 59], [59, 1], [7, 20, 1, 32]])
+    @pytest.mark.parametrize("shape", [(3,), (2, 4, 5)])
+    def test_statistics_are_those_of_all_rows_however_they_are_split(self, sizes, shape):
+        # In float32, a sum of squares at a mean of 1e4 would lose all digits of a spread of 0.5.
+        X = 0.5 * rows(60, *shape) + 1e4 + torch.arange(shape[0]).reshape(-1, *(1 for _ in shape[1:]))
+        layer = Standardize(shape)
+        layer.fit(batch for batch in X.split(sizes))  # once through, as from a generator
+        table = X.numpy().astype(np.float64)
+        axes = (0, *range(2, table.ndim))
+        np.testing.assert_allclose(layer.mean.ravel(), table.mean(axis=axes), rtol=1e-7)
+        np.testing.assert_allclose(1 / layer.inverse_scale.ravel(), table.std(axis=axes), rtol=1e-6)
+
+    @given(
+        hnp.arrays(
+            np.float32, st.tuples(st.integers(1, 12), st.just(2)), elements=st.floats(-100, 100, width=32)
+        ),
+        st.lists(st.integers(1, 11), unique=True),
+    )
+    def test_any_split_is_as_good_as_none(self, table, cuts):
+        whole, parts = Standardize((2,)), Standardize((2,))
+        whole.fit([torch.from_numpy(table)])
+        parts.fit(torch.from_numpy(part) for part in np.split(table, sorted(cuts)) if len(part))
+        np.testing.assert_allclose(parts.mean, whole.mean, rtol=1e-6, atol=1e-6)
+        spread, level = table.std(axis=0, dtype=np.float64), np.abs(table).max(axis=0)
+        precise = (spread > 1e-5 * level) | (spread == 0)  # between, rounding decides what is constant
+        np.testing.assert_allclose(parts.inverse_scale[precise], whole.inverse_scale[precise], rtol=1e-4)
+
+    def test_constant_features_in_batches_are_centred_only(self):
+        X = torch.tensor([[0.1, 1.0]]).repeat(11, 1)
+        X[4, 1] = 3.0
+        layer = Standardize((2,))
+        layer.fit(X.split([1, 3, 7]))
+        assert layer.inverse_scale[0] == 1.0
+        assert layer.inverse_scale[1] != 1.0
+
     def test_constant_features_are_centred_only(self):
         X = torch.tensor([[3.0, 0.0, 1.0], [3.0, 0.0, 2.0]])
         layer = Standardize((3,))
-        layer.fit(X)
+        layer.fit([X])
         assert layer(X).tolist() == [[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]]
         assert layer(torch.tensor([[5.0, -2.0, 1.5]])).tolist() == [[2.0, -2.0, 0.0]]
 
@@ -148,19 +183,19 @@ class TestStandardize:
         X = torch.full((1000, 1), 1e6 / 3)
         X[0] = torch.nextafter(X[0], torch.tensor([1e9]))
         layer = Standardize((1,))
-        layer.fit(X)
+        layer.fit([X])
         assert layer.inverse_scale.item() == 1.0
 
     def test_denormal_features_stay_finite(self):
         X = torch.tensor([[1e-42], [3e-42]])
         layer = Standardize((1,))
-        layer.fit(X)
+        layer.fit([X])
         assert layer(torch.tensor([[0.0], [1.0]])).isfinite().all()
 
     def test_large_values_do_not_overflow_the_variance(self):
         X = torch.tensor([[1e30], [3e30]])
         layer = Standardize((1,))
-        layer.fit(X)
+        layer.fit([X])
         torch.testing.assert_close(layer(X), torch.tensor([[-1.0], [1.0]]))
 
     @given(
@@ -170,7 +205,7 @@ class TestStandardize:
     )
     def test_scores_have_mean_0_and_spread_1_or_0(self, table):
         layer = Standardize((table.shape[1],))
-        layer.fit(torch.from_numpy(table))
+        layer.fit([torch.from_numpy(table)])
         scores = layer(torch.from_numpy(table)).double().numpy()
         spread = table.astype(np.float64).std(axis=0)
         level = np.abs(table.astype(np.float64)).max(axis=0)
@@ -181,7 +216,7 @@ class TestStandardize:
 
     def test_clip(self):
         layer = Standardize((1,), clip=1.5)
-        layer.fit(torch.tensor([[-1.0], [1.0]]))
+        layer.fit([torch.tensor([[-1.0], [1.0]])])
         out = layer(torch.tensor([[-9.0], [-1.25], [0.5], [1.5], [1e30]]))
         assert out.ravel().tolist() == [-1.5, -1.25, 0.5, 1.5, 1.5]
 
@@ -221,7 +256,7 @@ class TestStandardize:
     def test_statistics_are_no_parameters_and_travel_with_the_weights(self):
         layer = Standardize((2,))
         assert list(layer.parameters()) == []
-        layer.fit(rows(10, 2))
+        layer.fit([rows(10, 2)])
         other = Standardize((2,))
         other.load_state_dict(layer.state_dict())
         assert torch.equal(layer(rows(3, 2)), other(rows(3, 2)))
@@ -335,9 +370,25 @@ class TestErrors:
                 ValueError,
                 r"`tower` must be one of 'auto', 'mlp', 'cnn'; got 'mpl'. Did you mean 'mlp'\?",
             ),
-            (MLPTower, (4,), TypeError, r"`tower` must be 'auto', 'mlp', 'cnn', a spec such as MLPTower\(\)"),
-            (nn.Linear, (4,), TypeError, r"`tower` must be .* got <class 'torch"),
-            (3, (4,), TypeError, "`tower` must be .* got 3"),
+            (
+                MLPTower,
+                (4,),
+                TypeError,
+                r"^`tower` is the class MLPTower; pass an instance, MLPTower\(\)\.$",
+            ),
+            (
+                nn.Linear,
+                (4,),
+                TypeError,
+                r"^`tower` is the class Linear; pass an instance, Linear\(\.\.\.\)\.$",
+            ),
+            (dict, (4,), TypeError, "`tower` must be .* got <class 'dict'>"),
+            (
+                3,
+                (4,),
+                TypeError,
+                r"`tower` must be 'auto', 'mlp', 'cnn', a spec such as MLPTower\(\).* got 3",
+            ),
             (None, (4,), TypeError, "`tower` must be .* got None"),
             (lambda s, n: "linear", (4,), TypeError, "as a callable, must return a torch.nn.Module; got str"),
             (

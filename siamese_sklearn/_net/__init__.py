@@ -1,6 +1,15 @@
 """The only importer of skorch: building the net, its batches and callbacks; devices and seeds."""
 
-from siamese_sklearn._net._build import OPTIMIZERS, build_net, embed, embedding_distance, train
+from siamese_sklearn._net._build import (
+    OPTIMIZERS,
+    build_net,
+    check_net_params,
+    check_optimizer,
+    embed,
+    embedding_distance,
+    set_learning_rate,
+    train,
+)
 from siamese_sklearn._net._device import resolve_device, seeded, threads
 from siamese_sklearn._net._rows import Rows
 from siamese_sklearn._net._run import TrainingRun, Watch
@@ -11,10 +20,13 @@ __all__ = [
     "TrainingRun",
     "Watch",
     "build_net",
+    "check_net_params",
+    "check_optimizer",
     "embed",
     "embedding_distance",
     "resolve_device",
     "seeded",
+    "set_learning_rate",
     "threads",
     "train",
 ]

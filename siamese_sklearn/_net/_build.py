@@ -19,7 +19,17 @@ from siamese_sklearn._net._callbacks import Monitor, Progress, RetrievalStopping
 from siamese_sklearn._net._rows import Rows
 from siamese_sklearn._net._run import BatchIterator, TrainingRun
 
-__all__ = ["OPTIMIZERS", "Criterion", "build_net", "embed", "embedding_distance", "train"]
+__all__ = [
+    "OPTIMIZERS",
+    "Criterion",
+    "build_net",
+    "check_net_params",
+    "check_optimizer",
+    "embed",
+    "embedding_distance",
+    "set_learning_rate",
+    "train",
+]
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
@@ -29,11 +39,13 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 
 _COLLAPSED = 1e-3  # spread of the embeddings over their mean square norm
 
-# What skorch calls our parameters, or what is none of the user's business.
+# What we set ourselves, under the name of our own parameter.
 _TAKEN = {
     "module": "tower",
     "criterion": "loss",
     "optimizer": "optimizer",
+    "optimizer__lr": "lr",
+    "optimizer__weight_decay": "weight_decay",
     "lr": "lr",
     "max_epochs": "max_epochs",
     "batch_size": "batch_size",
@@ -44,6 +56,7 @@ _TAKEN = {
     "train_split": "early_stopping",
     "dataset": "X",
     "iterator_train": "batch_size",
+    "iterator_valid": "early_stopping",
 }
 
 
@@ -96,6 +109,7 @@ def build_net(
     optimizer: str | type[torch.optim.Optimizer],
     lr: float,
     weight_decay: float,
+    max_epochs: int,
     callbacks: list[Any] | None,
     net_params: dict[str, Any] | None,
     device: torch.device,
@@ -107,15 +121,16 @@ def build_net(
     ValueError, TypeError
         If `optimizer`, `callbacks` or `net_params` do not fit; the message names the parameter.
     """
-    given = _check_net_params(net_params)
-    optimizer_class = _optimizer_class(optimizer)
-    options = _optimizer_options(optimizer_class, weight_decay, device)
+    given = check_net_params(net_params)
+    optimizer_class = check_optimizer(optimizer)
+    options = _optimizer_options(optimizer_class, weight_decay, device, given)
     ours = [("monitor", Monitor()), ("retrieval_stopping", RetrievalStopping()), ("progress", Progress())]
     settings: dict[str, Any] = {
         "module": module,
         "criterion": Criterion(loss),
         "optimizer": optimizer_class,
         "lr": lr,
+        "max_epochs": max_epochs,
         "iterator_train": BatchIterator,
         "train_split": None,
         "callbacks": ours + copy.deepcopy(list(callbacks or [])),
@@ -130,18 +145,69 @@ def build_net(
         net = _Net(**settings)
         net.initialize()
         _check_callback_keys(given, [name for name, _ in net.callbacks_], [name for name, _ in ours])
-    except (ValueError, TypeError, AttributeError) as error:
-        kind = ValueError if isinstance(error, ValueError) else TypeError
-        raise kind(
-            f"The net could not be made; look at `net_params`, `callbacks` and `optimizer`: {error}"
-        ) from error
+    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
+        kind = ValueError if isinstance(error, ValueError | RuntimeError) else TypeError
+        text = f"The net could not be made; look at `net_params`, `callbacks` and `optimizer`: {error}"
+        raise kind(text) from error
     return net
+
+
+def check_net_params(net_params: dict[str, Any] | None) -> dict[str, Any]:
+    """Return `net_params`, or an empty dict for None.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is no dict, or sets what a parameter of the estimator sets; the message names that.
+    """
+    if net_params is None:
+        return {}
+    if not isinstance(net_params, dict):
+        raise TypeError(
+            f"`net_params` must be a dict of parameters of skorch.NeuralNet; got {type(net_params).__name__}."
+        )
+    for key in map(str, net_params):
+        ours = _TAKEN.get(key if key.startswith(("optimizer__", "callbacks__")) else key.split("__")[0])
+        if ours is not None:
+            raise ValueError(f"`net_params` must not set {key!r}; set `{ours}` of the estimator instead.")
+    return net_params
+
+
+def check_optimizer(optimizer: str | type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """Return the class that the parameter `optimizer` names or is.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is no optimizer of that name, or it is neither a name nor a class of optimizers.
+    """
+    if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
+        return optimizer
+    if isinstance(optimizer, str):
+        return OPTIMIZERS[check_option("optimizer", optimizer, OPTIMIZERS)]
+    raise TypeError(
+        f"`optimizer` must be {', '.join(map(repr, OPTIMIZERS))} or a subclass of torch.optim.Optimizer; "
+        f"got {optimizer!r}."
+    )
 
 
 def embedding_distance(net: NeuralNet) -> str:
     """Name of the distance between embeddings: that of the loss, or its root if it is squared."""
     distance = getattr(net.criterion_.loss, "distance", "euclidean")
     return distance if distance in ("manhattan", "cosine") else "euclidean"
+
+
+def set_learning_rate(net: NeuralNet, lr: float, weight_decay: float) -> None:
+    """Go on with changed values; one that is as before leaves alone what a scheduler has made of it."""
+    changed: dict[str, float] = {}
+    if lr != net.lr:
+        net.lr = lr
+        changed |= {"lr": lr, "initial_lr": lr}  # a scheduler begins at the latter
+    if weight_decay != getattr(net, "optimizer__weight_decay", weight_decay):  # not all optimizers have it
+        net.optimizer__weight_decay = weight_decay
+        changed["weight_decay"] = weight_decay
+    for group in net.optimizer_.param_groups:
+        group.update(changed)
 
 
 def train(net: NeuralNet, run: TrainingRun) -> None:
@@ -199,7 +265,8 @@ def _conclude(net: NeuralNet, run: TrainingRun, n_epochs_before: int) -> None:
     elif history[-1]["spread"] < _COLLAPSED:
         _warn(
             f"The embeddings have collapsed towards one point (their spread is {history[-1]['spread']:.1e}). "
-            'Use mining="all" or "semihard", a lower `lr`, or a larger `batch_size`.'
+            'Use mining="all" (or loss="triplet" with mining="semihard"), a lower `lr`, or a larger '
+            "`batch_size`."
         )
 
 
@@ -212,19 +279,6 @@ def _warn(text: str) -> None:
     warnings.warn(text, ConvergenceWarning, stacklevel=6)  # where the user called fit
 
 
-def _check_net_params(net_params: dict[str, Any] | None) -> dict[str, Any]:
-    if net_params is None:
-        return {}
-    if not isinstance(net_params, dict):
-        raise TypeError(
-            f"`net_params` must be a dict of parameters of skorch.NeuralNet; got {type(net_params).__name__}."
-        )
-    for name, ours in _TAKEN.items():
-        if name in net_params:
-            raise ValueError(f"`net_params` must not set {name!r}; set `{ours}` of the estimator instead.")
-    return net_params
-
-
 def _check_callback_keys(net_params: dict[str, Any], names: list[str], ours: list[str]) -> None:
     """Raise if a key such as "callbacks__name__option" names no callback: skorch passes over it."""
     known = [name for name in names if name not in ours]
@@ -233,23 +287,13 @@ def _check_callback_keys(net_params: dict[str, Any], names: list[str], ours: lis
             raise ValueError(f"{key!r} in `net_params` names none of the callbacks {', '.join(known)}.")
 
 
-def _optimizer_class(optimizer: str | type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
-    if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
-        return optimizer
-    if isinstance(optimizer, str):
-        return OPTIMIZERS[check_option("optimizer", optimizer, OPTIMIZERS)]
-    raise TypeError(
-        f"`optimizer` must be {', '.join(map(repr, OPTIMIZERS))} or a subclass of torch.optim.Optimizer; "
-        f"got {optimizer!r}."
-    )
-
-
 def _optimizer_options(
-    optimizer: type[torch.optim.Optimizer], weight_decay: float, device: torch.device
+    optimizer: type[torch.optim.Optimizer], weight_decay: float, device: torch.device, given: dict[str, Any]
 ) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if "weight_decay" in inspect.signature(optimizer).parameters:
         options["weight_decay"] = weight_decay
-    if optimizer in OPTIMIZERS.values() and device.type in ("cpu", "cuda"):
+    has_chosen = "optimizer__fused" in given or "optimizer__foreach" in given  # torch takes one of the two
+    if optimizer in OPTIMIZERS.values() and device.type in ("cpu", "cuda") and not has_chosen:
         options["fused"] = True
     return options

@@ -18,6 +18,7 @@ __all__ = ["Monitor", "Progress", "RetrievalStopping", "restore", "snapshot"]
 _DENORMAL = 1e-30
 _STEPS_BETWEEN_FLUSHES = 100
 _ROWS_TRIED = 8
+_BATCHES_BETWEEN_LOSSES = 20  # that the bar shows
 
 
 Weights: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
@@ -58,7 +59,7 @@ class Monitor(Callback):
         if self.step_ % _STEPS_BETWEEN_FLUSHES == 0 and net.device == "cpu":
             _flush_denormals(net.optimizer_)
         history = net.history
-        n_active = getattr(net.criterion_, "n_active", None)
+        n_active = net.criterion_.n_active
         if n_active is not None:
             history.record_batch("n_active", float(n_active))
         if not math.isfinite(history[-1]["batches"][-1]["train_loss"]):
@@ -94,10 +95,12 @@ class RetrievalStopping(Callback):
     """Stops when the watched measure no longer rises, and restores the weights of its best epoch."""
 
     def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
-        """Forget the last call."""
+        """Forget the last call; the weights it left are to be beaten, lest worse ones replace them."""
         self.best_score_ = -math.inf
         self.best_state_: Weights | None = None
         self.epochs_since_best_ = 0
+        if X.watch is not None and len(net.history) > 0:
+            self.best_score_, self.best_state_ = X.watch.measure(net), snapshot(net)
 
     def on_epoch_end(self, net: Any, dataset_train: TrainingRun, **kwargs: Any) -> None:
         """Measure, and stop when patience is used up."""
@@ -140,21 +143,26 @@ class Progress(Callback):
         self.bar_ = tqdm(total=n_steps, unit="batch", disable=X.verbose == 0, leave=X.verbose > 0)
         self.n_epochs_ = X.n_epochs
         self.epoch_ = 0
+        self.figures_: dict[str, str] = {}
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Name the epoch."""
         self.epoch_ += 1
         self.bar_.set_description(f"epoch {self.epoch_}/{self.n_epochs_}", refresh=False)
 
-    def on_batch_end(self, net: Any, loss: Tensor | None = None, **kwargs: Any) -> None:
-        """Move on by one batch."""
+    def on_batch_end(self, net: Any, **kwargs: Any) -> None:
+        """Move on by one batch, and now and then show its loss."""
+        batches = net.history[-1]["batches"]
+        if len(batches) % _BATCHES_BETWEEN_LOSSES == 0:
+            self.figures_["train_loss"] = f"{batches[-1]['train_loss']:.4g}"
+            self.bar_.set_postfix(self.figures_, refresh=False)
         self.bar_.update()
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Show the figures of the epoch."""
         row = net.history[-1]
-        figures = {key: f"{row[key]:.4g}" for key in ("train_loss", "valid_score") if key in row}
-        self.bar_.set_postfix(figures)
+        self.figures_ = {key: f"{row[key]:.4g}" for key in ("train_loss", "valid_score") if key in row}
+        self.bar_.set_postfix(self.figures_)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Close the bar."""

@@ -27,8 +27,8 @@ class Rows:
     """Rows of one side, or of all sides of pairs and triplets, as batches on the device.
 
     Dense data go to a GPU once, where they fit into half of its free memory; else batch by batch. Sparse rows
-    become dense, and memory-mapped ones are read, one batch at a time. A batch is always a copy: a network
-    may write into it.
+    become dense, and memory-mapped ones are read, one batch at a time. What an array of row numbers takes is
+    a copy; a slice may be a view of the user's own memory.
 
     Parameters
     ----------
@@ -49,41 +49,35 @@ class Rows:
 
     def take(self, index: Index) -> Batch:
         """Rows of the index, (B, ...), or a tuple of them, one per side."""
-        sides = tuple(take(index) for take in self._takes)
+        sides = self.sides(index)
         return sides[0] if len(sides) == 1 else sides
+
+    def sides(self, index: Index) -> tuple[Tensor, ...]:
+        """Rows of the index, of each side."""
+        return tuple(take(index) for take in self._takes)
 
     def slices(self) -> Iterator[slice]:
         """Cut all rows into slices that can be worked on at once."""
         for start in range(0, self.n_rows, self._rows_at_once):
             yield slice(start, start + self._rows_at_once)
 
-    def sample(self, n_numbers: int, rng: np.random.Generator) -> Tensor:
-        """Random rows of the first side: all of them, or as many as hold `n_numbers` numbers."""
-        n_rows = max(n_numbers // max(math.prod(self.row_shape), 1), 1)
-        if n_rows >= self.n_rows:
-            return torch.cat([self._takes[0](part) for part in self.slices()])
-        chosen = np.sort(rng.choice(self.n_rows, n_rows, replace=False))
-        n_parts = -(-n_rows // self._rows_at_once)
-        return torch.cat([self._takes[0](part) for part in np.array_split(chosen, n_parts)])
-
 
 def _taker(side: Any, device: torch.device) -> Callable[[Index], Tensor]:
     is_sparse: bool = sparse.issparse(side)
     if not is_sparse and not isinstance(side, np.memmap) and _fits(side.nbytes, device):
-        resident = torch.from_numpy(side.astype(np.float32)).to(device)
+        # torch does not take read-only memory
+        host = side.astype(np.float32, copy=not side.flags.writeable)
+        resident = torch.from_numpy(host).to(device)
 
         def take_resident(index: Index) -> Tensor:
-            if isinstance(index, slice):
-                return resident[index].clone()
-            return resident[torch.from_numpy(index).to(device)]
+            return resident[index if isinstance(index, slice) else torch.from_numpy(index).to(device)]
 
         return take_resident
 
     def take(index: Index) -> Tensor:
-        is_view = isinstance(index, slice) and not is_sparse  # of the user's own memory
         rows = side[index]
         dense = rows.toarray() if is_sparse else np.asarray(rows)
-        if is_view or dense.dtype != np.float32:
+        if dense.dtype != np.float32 or not dense.flags.writeable:  # torch does not take read-only memory
             dense = dense.astype(np.float32)
         return torch.from_numpy(dense).to(device)
 

@@ -1,7 +1,8 @@
 """Losses on embeddings: cloneable specs, the modules they build, and the registry of their names.
 
 A loss is added in three edits: its spec class in the module of its family, its line in `LOSSES`, its row in
-the tests. Documentation, error messages and the tests of general laws read the registry.
+the tests; to be imported from the top level, it needs its name in the package's `__all__` as well. Error
+messages and the tests of general laws read the registry, and a test checks the README's table against it.
 """
 
 from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,9 @@ class Standardize(nn.Module):
     References
     ----------
     Bishop, "Training with Noise is Equivalent to Tikhonov Regularization", Neural Computation 7(1), 1995.
+
+    Chan, Golub & LeVeque, "Algorithms for Computing the Sample Variance: Analysis and Recommendations",
+    The American Statistician 37(3), 1983.
     """
 
     mean: Tensor
@@ -44,12 +48,32 @@ class Standardize(nn.Module):
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("inverse_scale", torch.ones(shape))
 
-    def fit(self, rows: Tensor) -> None:
-        """Take mean and standard deviation from `rows` (n, ...); a constant feature is centred only."""
-        rows = rows.reshape(len(rows), *self.row_shape).double()
-        axes = (0, *range(2, rows.ndim))
-        variance, mean = torch.var_mean(rows, dim=axes, correction=0)
-        scale = variance.sqrt()
+    def fit(self, batches: Iterable[Tensor]) -> None:
+        """Take mean and standard deviation from all rows of `batches`; a constant feature is centred only.
+
+        One pass, in which the moments of each batch are joined to those of the rows before it (Chan, Golub &
+        LeVeque 1983), so that the rows need not be in memory together.
+
+        Parameters
+        ----------
+        batches : iterable of Tensor of shape (n, ...)
+            At least one row in all, and in each batch.
+        """
+        n_seen = 0
+        mean = torch.zeros(self.row_shape[0], dtype=torch.float64)
+        squares = torch.zeros_like(mean)  # sum of the squared deviations from the mean
+        for batch in batches:
+            rows = batch.cpu().reshape(len(batch), *self.row_shape).double()
+            variance, batch_mean = torch.var_mean(rows, dim=(0, *range(2, rows.ndim)), correction=0)
+            n = rows.numel() // self.row_shape[0]
+            share = n / (n_seen + n)
+            step = batch_mean - mean
+            mean += share * step
+            squares += n * variance + n_seen * share * step.square()
+            n_seen += n
+        self._set(mean, (squares / n_seen).sqrt())
+
+    def _set(self, mean: Tensor, scale: Tensor) -> None:
         rounding = 1e-7 * mean.abs() + torch.finfo(torch.float32).tiny  # what float32 alone would leave
         inverse_scale = torch.where(scale <= rounding, torch.ones_like(scale), 1 / scale)
         self.mean.copy_(mean.reshape(self.mean.shape))

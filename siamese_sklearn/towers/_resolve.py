@@ -59,6 +59,11 @@ def _build(tower: TowerLike, input_shape: tuple[int, ...], n_components: int) ->
         return tower.build(input_shape, n_components)
     if isinstance(tower, nn.Module):
         return copy.deepcopy(tower)
+    if isinstance(tower, type) and issubclass(tower, TowerSpec | nn.Module):
+        arguments = "" if issubclass(tower, TowerSpec) else "..."
+        raise TypeError(
+            f"`tower` is the class {tower.__name__}; pass an instance, {tower.__name__}({arguments})."
+        )
     if callable(tower) and not isinstance(tower, type):
         # It may hand out layers that the user keeps.
         return copy.deepcopy(_check_module(tower(input_shape, n_components)))

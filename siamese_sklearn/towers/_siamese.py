@@ -22,11 +22,14 @@ class SiameseNetwork(nn.Module):
         Scale the embeddings to unit norm.
     """
 
-    def __init__(self, tower: nn.Module, n_components: int, normalize: bool) -> None:
+    def __init__(
+        self, tower: nn.Module, n_components: int, *, normalize: bool = True, may_write: bool = True
+    ) -> None:
         super().__init__()
         self.tower = tower
         self.n_components = n_components
         self.normalize = normalize
+        self.may_write = may_write
 
     def forward(self, x: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
         """Embeddings (B, n_components) of rows, or of each side; all sides pass the tower as one batch."""
@@ -36,5 +39,7 @@ class SiameseNetwork(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """Embeddings of a batch of rows, (B, n_components)."""
+        if self.may_write and not self.training:  # in training every batch is a copy
+            x = x.clone()
         z: Tensor = self.tower(x)
         return normalize(z) if self.normalize else z

@@ -41,7 +41,7 @@ def epochs(
         device="cpu",
         random_state=0,
     ).fit(X[:1000], y[:1000])
-    bare = BareLoop(SiameseNetwork(tower, sizes[-1], True), loss.build(10, sizes[-1]), X, y, batch_size)
+    bare = BareLoop(SiameseNetwork(tower, sizes[-1]), loss.build(10, sizes[-1]), X, y, batch_size)
 
     def bare_round() -> None:
         for _ in range(per_round):
