@@ -62,7 +62,7 @@ class SiameseEmbedder(SiameseBase):
     batch_size : int, default=64
         Rows (or pairs, or triplets) per step, at least 4. Rows come as groups of 4 of one class, of half a
         batch if that is less.
-    lr : float, default=1e-3
+    lr : float, default=5e-4
         Learning rate.
     optimizer : {"adamw", "adam", "sgd"} or torch.optim.Optimizer class, default="adamw"
         Its further parameters go into `net_params`, e.g. ``{"optimizer__momentum": 0.9}``.
@@ -168,7 +168,7 @@ class SiameseEmbedder(SiameseBase):
         normalize: bool = True,
         max_epochs: int = 40,
         batch_size: int = 64,
-        lr: float = 1e-3,
+        lr: float = 5e-4,
         optimizer: str | type[torch.optim.Optimizer] = "adamw",
         weight_decay: float = 0.01,
         augment: Callable[[Tensor], Tensor] | None = None,

@@ -559,7 +559,12 @@ def test_cnn_learns_faces(faces):
     X, y = faces
     train, test = np.arange(len(y)) % 10 < 7, np.arange(len(y)) % 10 >= 7
     embedder = SiameseEmbedder(
-        n_components=16, tower=CNNTower(channels=(8, 16, 16)), max_epochs=8, n_threads=1, random_state=0
+        n_components=16,
+        tower=CNNTower(channels=(8, 16, 16)),
+        max_epochs=8,
+        lr=1e-3,
+        n_threads=1,
+        random_state=0,
     )
     embedder.fit(X[train], y[train])
     raw = map_at_r(X[test].reshape(test.sum(), -1).astype(np.float32), y[test])

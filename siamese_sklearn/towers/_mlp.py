@@ -24,7 +24,7 @@ class MLPTower(TowerSpec):
     ----------
     hidden_layer_sizes : sequence of int, default=(512,)
         Units of each hidden layer; empty for a linear map.
-    activation : {"relu", "gelu", "silu", "tanh"}, default="gelu"
+    activation : {"relu", "gelu", "silu", "tanh"}, default="silu"
     dropout : float, default=0
         Share of hidden units left out in training, in [0, 1).
     clip : float, default=3
@@ -48,7 +48,7 @@ class MLPTower(TowerSpec):
         self,
         hidden_layer_sizes: Sequence[int] = (512,),
         *,
-        activation: str = "gelu",
+        activation: str = "silu",
         dropout: float = 0.0,
         clip: float = 3.0,
         noise: float = 0.2,
