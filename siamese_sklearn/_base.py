@@ -265,12 +265,10 @@ class SiameseBase(  # type: ignore[call-arg]
                 # The rows held out by the first fit stay held out in the next ones.
                 kept, watch = self._hold_out(data, device, np.random.default_rng(self._split_seed))
             rows = Rows(*data.sides, device=device)
-            if goes_on:
-                net = self.net_
-                set_learning_rate(net, self.lr, self.weight_decay)
-            else:
-                net = self._build_net(rows, data, device)
+            net = self.net_ if goes_on else self._build_net(rows, data, device)
             _check_loss(net.criterion_.loss, data)
+            if goes_on:
+                set_learning_rate(net, self.lr, self.weight_decay)
             train(net, self._run(rows, data, kept, rng, n_epochs, watch))
         self.net_ = net
         self.history_ = net.history
@@ -310,7 +308,7 @@ class SiameseBase(  # type: ignore[call-arg]
         tower = make_tower(self.tower, rows.sides(slice(2))[0].cpu(), self.n_components)
         for layer in tower.modules():
             if isinstance(layer, Standardize):
-                layer.fit(side.cpu() for part in rows.slices() for side in rows.sides(part))
+                layer.fit(side for part in rows.slices() for side in rows.sides(part))
         network = SiameseNetwork(
             tower,
             self.n_components,

@@ -19,13 +19,11 @@ from torch import nn
 
 from siamese_sklearn import ContrastiveLoss, MLPTower, SiameseEmbedder, TripletLoss
 from siamese_sklearn._net import (
-    OPTIMIZERS,
     Rows,
     TrainingRun,
     Watch,
     build_net,
     check_net_params,
-    check_optimizer,
     embed,
     embedding_distance,
     resolve_device,
@@ -34,6 +32,7 @@ from siamese_sklearn._net import (
     threads,
     train,
 )
+from siamese_sklearn._net._build import OPTIMIZERS, check_optimizer
 from siamese_sklearn.losses import LOSSES
 from siamese_sklearn.sampling import BalancedBatches, ShuffledBatches
 from siamese_sklearn.towers import SiameseNetwork

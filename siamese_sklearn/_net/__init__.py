@@ -1,10 +1,8 @@
 """The only importer of skorch: building the net, its batches and callbacks; devices and seeds."""
 
 from siamese_sklearn._net._build import (
-    OPTIMIZERS,
     build_net,
     check_net_params,
-    check_optimizer,
     embed,
     embedding_distance,
     set_learning_rate,
@@ -15,13 +13,11 @@ from siamese_sklearn._net._rows import Rows
 from siamese_sklearn._net._run import TrainingRun, Watch
 
 __all__ = [
-    "OPTIMIZERS",
     "Rows",
     "TrainingRun",
     "Watch",
     "build_net",
     "check_net_params",
-    "check_optimizer",
     "embed",
     "embedding_distance",
     "resolve_device",

@@ -20,6 +20,9 @@ class SiameseNetwork(nn.Module):
     n_components : int
     normalize : bool
         Scale the embeddings to unit norm.
+    may_write : bool
+        The tower may work in place on its input, which outside of training can be the user's own memory:
+        give it a copy.
     """
 
     def __init__(
