@@ -1,6 +1,7 @@
 """Deep metric learning for scikit-learn users: Siamese networks behind fit, transform and predict."""
 
 from siamese_sklearn._embedder import SiameseEmbedder
+from siamese_sklearn._pair_classifier import SiamesePairClassifier
 from siamese_sklearn.losses import ContrastiveLoss, ExponentialLoss, TripletLoss
 from siamese_sklearn.pairs import Pairs, PairTransformer, Triplets, make_pairs, make_triplets
 from siamese_sklearn.towers import CNNTower, MLPTower
@@ -13,6 +14,7 @@ __all__ = [
     "PairTransformer",
     "Pairs",
     "SiameseEmbedder",
+    "SiamesePairClassifier",
     "TripletLoss",
     "Triplets",
     "make_pairs",

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from siamese_sklearn import _holdout
+from siamese_sklearn._holdout import TrainingData
 from siamese_sklearn._net import (
     Rows,
     TrainingRun,
@@ -43,37 +44,14 @@ from siamese_sklearn._validation import (
     keep_fitted_state,
 )
 from siamese_sklearn.distances import paired
-from siamese_sklearn.losses import LOSSES, EmbeddingLoss, make_loss
+from siamese_sklearn.losses import LOSSES, TupleLoss, make_loss
 from siamese_sklearn.pairs import Pairs
-from siamese_sklearn.sampling import BalancedBatches, ShuffledBatches
-from siamese_sklearn.towers import SiameseNetwork, Standardize, TowerSpec, make_tower
+from siamese_sklearn.sampling import BalancedBatches, Batches, PairedBatches, ShuffledBatches
+from siamese_sklearn.towers import make_network
 
-__all__ = ["SiameseBase", "TrainingData"]
+__all__ = ["SiameseBase"]
 
-_MOST_QUERIES, _MOST_GALLERY = 2000, 5000  # rows that early stopping looks at in each epoch
-
-
-@dataclass
-class TrainingData:
-    """Checked data of one call of `fit`.
-
-    Attributes
-    ----------
-    sides : tuple of arrays
-        The rows, or the sides of pairs or triplets.
-    target : array of shape (n,)
-        Class numbers of rows, `same` of pairs, zeros for triplets.
-    classes : array of shape (n_classes,) or None
-        The classes, for rows only.
-    """
-
-    sides: tuple[Any, ...]
-    target: npt.NDArray[np.int64]
-    classes: npt.NDArray[Any] | None
-
-    def take(self, index: npt.NDArray[np.int64]) -> TrainingData:
-        """Keep the rows of `index`."""
-        return TrainingData(tuple(side[index] for side in self.sides), self.target[index], self.classes)
+Index = npt.NDArray[np.int64]
 
 
 # scikit-learn's own wrapping of the output is off: `transform` does it, for each side of Pairs and Triplets
@@ -113,9 +91,11 @@ class SiameseBase(  # type: ignore[call-arg]
             If a parameter or the data cannot be used. A model fitted before stays as it was.
         """
         with keep_fitted_state(self):
-            check_parameters(self)
+            self._check_parameters()
             goes_on = self.warm_start and hasattr(self, "net_")
-            return self._fit(X, y, n_epochs=self.max_epochs, goes_on=goes_on, holds_out=self.early_stopping)
+            return self._fit(
+                X, y, n_epochs=self.max_epochs, goes_on=goes_on, early_stopping=self.early_stopping
+            )
 
     def partial_fit(
         self, X: Any, y: npt.ArrayLike | None = None, classes: npt.ArrayLike | None = None
@@ -144,10 +124,10 @@ class SiameseBase(  # type: ignore[call-arg]
             If a parameter or the data cannot be used. A model fitted before stays as it was.
         """
         with keep_fitted_state(self):
-            check_parameters(self)
+            self._check_parameters()
             known = [] if classes is None else [classes]
             goes_on = hasattr(self, "net_")
-            return self._fit(X, y, n_epochs=1, goes_on=goes_on, holds_out=False, known_classes=known)
+            return self._fit(X, y, n_epochs=1, goes_on=goes_on, early_stopping=False, known_classes=known)
 
     def transform(self, X: Any) -> Any:
         """Map rows to their embeddings.
@@ -165,7 +145,7 @@ class SiameseBase(  # type: ignore[call-arg]
         """
         check_is_fitted(self)
         if isinstance(X, Sides):
-            embeddings = self._embed(*check_sides(self, X, reset=False))
+            embeddings = self._embed(*self._check_sides(X, reset=False))
             return type(X)(*map(partial(in_chosen_container, self), embeddings, X.sides))
         return in_chosen_container(self, self._embed(check_rows(self, X, reset=False))[0], X)
 
@@ -201,7 +181,7 @@ class SiameseBase(  # type: ignore[call-arg]
         check_is_fitted(self)
         if not isinstance(pairs, Pairs):
             raise TypeError(f"`pairs` must be Pairs(left, right); got {type(pairs).__name__}.")
-        left, right = self._embed(*check_sides(self, pairs, reset=False))
+        left, right = self._embed(*self._check_sides(pairs, reset=False))
         name = embedding_distance(self.net_)
         distance: npt.NDArray[np.float32] = paired(
             torch.from_numpy(left), torch.from_numpy(right), name
@@ -245,7 +225,7 @@ class SiameseBase(  # type: ignore[call-arg]
         *,
         n_epochs: int,
         goes_on: bool,
-        holds_out: bool,
+        early_stopping: bool,
         known_classes: Sequence[npt.ArrayLike] = (),
     ) -> Self:
         if goes_on:
@@ -260,28 +240,43 @@ class SiameseBase(  # type: ignore[call-arg]
             self._built_with, self._split_seed = fixed_parameters(self), seed
         rng = np.random.default_rng([seed, n_done])
         with seeded(seed + n_done, device), threads(self.n_threads):
-            kept, watch = np.arange(len(data.target)), None
-            if holds_out:
-                # The rows held out by the first fit stay held out in the next ones.
-                kept, watch = self._hold_out(data, device, np.random.default_rng(self._split_seed))
+            # The rows held out by the first fit stay held out in the next ones.
+            split_rng = np.random.default_rng(self._split_seed)
+            kept, held = self._hold_out(data, early_stopping, split_rng)
+            watch = None
+            if early_stopping:
+                watch = Watch(self._measure(data, kept, held, device, split_rng), self.n_iter_no_change)
             rows = Rows(*data.sides, device=device)
             net = self.net_ if goes_on else self._build_net(rows, data, device)
-            _check_loss(net.criterion_.loss, data)
+            self._check_loss(net.criterion_.loss, data)
             if goes_on:
                 set_learning_rate(net, self.lr, self.weight_decay)
             train(net, self._run(rows, data, kept, rng, n_epochs, watch))
-        self.net_ = net
-        self.history_ = net.history
-        self.n_iter_ = len(net.history)
+            self.net_, self.history_, self.n_iter_ = net, net.history, len(net.history)
+            self._learn_from(data, kept, held, rng)
         return self
+
+    @property
+    def _architecture(self) -> str:
+        return "siamese"
+
+    @property
+    def _head(self) -> Any:
+        return None
+
+    def _check_parameters(self) -> None:
+        check_parameters(self)
 
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> TrainingData:
         if isinstance(X, Sides):
             target = check_same(X, y) if isinstance(X, Pairs) else np.zeros(len(X), dtype=np.int64)
-            return TrainingData(check_sides(self, X, reset=reset), target, None)
+            return TrainingData(self._check_sides(X, reset=reset), target, None)
         X = check_rows(self, X, reset=reset)
         classes, labels = check_labels(self, X, y)
         return TrainingData((X,), labels, classes)
+
+    def _check_sides(self, X: Sides, *, reset: bool) -> tuple[Any, ...]:
+        return check_sides(self, X, reset=reset)
 
     def _learn_classes(
         self, data: TrainingData, known_classes: Sequence[npt.ArrayLike], *, goes_on: bool
@@ -305,16 +300,12 @@ class SiameseBase(  # type: ignore[call-arg]
         data.target = by_name[np.searchsorted(self.classes_, data.classes)][data.target]
 
     def _build_net(self, rows: Rows, data: TrainingData, device: torch.device) -> Any:
-        tower = make_tower(self.tower, rows.sides(slice(2))[0].cpu(), self.n_components)
-        for layer in tower.modules():
-            if isinstance(layer, Standardize):
-                layer.fit(side for part in rows.slices() for side in rows.sides(part))
-        network = SiameseNetwork(
-            tower,
+        network = make_network(
+            self._architecture,
+            self.tower,
+            lambda: (rows.sides(part) for part in rows.slices()),
             self.n_components,
-            # On a line, unit norm would leave nothing but the sign, and no gradient to learn from.
-            normalize=self.normalize and self.n_components > 1,
-            may_write=not isinstance(self.tower, str | TowerSpec),
+            normalize=self.normalize,
         )
         return build_net(
             network,
@@ -330,50 +321,64 @@ class SiameseBase(  # type: ignore[call-arg]
 
     def _build_loss(self, data: TrainingData) -> nn.Module:
         n_classes = 2 if data.classes is None else len(self.classes_)
-        given = {"margin": self.margin, "distance": self.distance, "mining": self.mining}
+        given = {"margin": self.margin, "distance": self.distance, "mining": self.mining, "head": self._head}
         return make_loss(self.loss, LOSSES, n_classes, self.n_components, **given)
 
     def _run(
         self,
         rows: Rows,
         data: TrainingData,
-        kept: npt.NDArray[np.int64],
+        kept: Index,
         rng: np.random.Generator,
         n_epochs: int,
         watch: Watch | None,
     ) -> TrainingRun:
-        batches: BalancedBatches | ShuffledBatches
-        if len(data.sides) == 1:
-            batches = BalancedBatches(data.target[kept], self.batch_size)
-        else:
+        batches: Batches
+        if len(data.sides) > 1:
             batches = ShuffledBatches(len(kept), self.batch_size)
+        elif self._architecture == "two_channel":
+            batches = PairedBatches(data.target[kept], self.batch_size)
+        else:
+            batches = BalancedBatches(data.target[kept], self.batch_size)
         target = torch.from_numpy(data.target).to(rows.device)
         return TrainingRun(rows, target, kept, batches, rng, n_epochs, self.augment, watch, int(self.verbose))
 
     def _hold_out(
-        self, data: TrainingData, device: torch.device, rng: np.random.Generator
-    ) -> tuple[npt.NDArray[np.int64], Watch]:
-        """Choose the rows to train on, and what to watch on the rest."""
-        split = self.validation_split if len(data.sides) == 1 else "rows"
-        kept, held = _holdout.hold_out(data.target, self.validation_fraction, split, rng)
-        held_data = data.take(_some_queries(held, data, rng))
-        sides = [Rows(side, device=device) for side in held_data.sides]
-        if len(sides) == 3:
-            measure = _holdout.measure_triplets(sides[0], sides[1], sides[2])
-        elif len(sides) == 2:
-            measure = _holdout.measure_pairs(sides[0], sides[1], held_data.target)
-        elif split == "classes":
-            measure = _holdout.measure_rows(sides[0], held_data.target, None, None)
-        else:
-            gallery = data.take(_some(kept, _MOST_GALLERY, rng))
-            gallery_rows = Rows(*gallery.sides, device=device)
-            measure = _holdout.measure_rows(sides[0], held_data.target, gallery_rows, gallery.target)
-        return kept, Watch(measure, self.n_iter_no_change)
+        self, data: TrainingData, early_stopping: bool, rng: np.random.Generator
+    ) -> tuple[Index, Index]:
+        """Choose the rows to train on and those to hold out."""
+        if not early_stopping:
+            return np.arange(len(data.target)), np.empty(0, dtype=np.int64)
+        return _holdout.hold_out(data.target, self.validation_fraction, self._split_of(data), rng)
+
+    def _split_of(self, data: TrainingData) -> str:
+        return self.validation_split if len(data.sides) == 1 else "rows"
+
+    def _measure(
+        self, data: TrainingData, kept: Index, held: Index, device: torch.device, rng: np.random.Generator
+    ) -> Callable[[Any], float]:
+        """Make what early stopping watches on the rows held out."""
+        gallery = kept if self._split_of(data) == "rows" else None
+        return _holdout.measure(data, held, gallery, device, rng)
+
+    def _learn_from(self, data: TrainingData, kept: Index, held: Index, rng: np.random.Generator) -> None:
+        """Learn what else a subclass learns, once the network is trained."""
+
+    def _check_loss(self, loss: nn.Module, data: TrainingData) -> None:
+        if len(data.sides) > 1 and not isinstance(loss, TupleLoss):
+            able = ", ".join(repr(name) for name, spec in LOSSES.items() if spec.takes_tuples)
+            name = repr(self.loss) if isinstance(self.loss, str) else f"a {type(self.loss).__name__}"
+            raise TypeError(
+                f"`loss` is {name}, which takes (embeddings, labels), but Pairs and Triplets have no labels. "
+                f"Take one of {able}, or fit on rows and their classes."
+            )
 
     def _embed(self, *sides: Any) -> tuple[npt.NDArray[np.float32], ...]:
         device = torch.device(self.net_.device)
         with threads(self.n_threads):
-            return tuple(embed(self.net_.module_, Rows(side, device=device)) for side in sides)
+            return tuple(
+                embed(self.net_, Rows(side, device=device), number) for number, side in enumerate(sides)
+            )
 
     @property
     def _n_features_out(self) -> int:
@@ -395,25 +400,3 @@ class _Metric:
 
     def __call__(self, u: npt.ArrayLike, v: npt.ArrayLike) -> float:
         return float(self.estimator.pair_distance(Pairs(np.asarray(u)[None], np.asarray(v)[None]))[0])
-
-
-def _check_loss(loss: nn.Module, data: TrainingData) -> None:
-    if len(data.sides) > 1 and not isinstance(loss, EmbeddingLoss):
-        raise TypeError(
-            f"`loss` is a {type(loss).__name__}, which takes (embeddings, labels), but Pairs and Triplets "
-            f"have no labels. Take one of {', '.join(map(repr, LOSSES))}, or fit on rows and their classes."
-        )
-
-
-def _some_queries(
-    held: npt.NDArray[np.int64], data: TrainingData, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """At most `_MOST_QUERIES` of the held-out rows; of pairs half of each kind, so that none gets lost."""
-    if data.classes is not None or len(data.sides) != 2:
-        return _some(held, _MOST_QUERIES, rng)
-    kinds = [held[data.target[held] == kind] for kind in (0, 1)]
-    return np.concatenate([_some(kind, _MOST_QUERIES // 2, rng) for kind in kinds])
-
-
-def _some(index: npt.NDArray[np.int64], most: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    return index if len(index) <= most else np.sort(rng.choice(index, most, replace=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,45 @@ from siamese_sklearn._net import Rows, embed, embedding_distance
 from siamese_sklearn.distances import paired
 from siamese_sklearn.metrics import map_at_r
 
-__all__ = ["SPLITS", "hold_out", "measure_pairs", "measure_rows", "measure_triplets"]
+__all__ = [
+    "SPLITS",
+    "TrainingData",
+    "hold_out",
+    "measure",
+    "measure_pairs",
+    "measure_rows",
+    "measure_triplets",
+]
 
 SPLITS = ("rows", "classes")
 
 Index = npt.NDArray[np.int64]
 Measure = Callable[[Any], float]
+
+_MOST_QUERIES, _MOST_GALLERY = 2000, 5000  # rows that early stopping looks at in each epoch
+
+
+@dataclass
+class TrainingData:
+    """Checked data of one call of `fit`.
+
+    Attributes
+    ----------
+    sides : tuple of arrays
+        The rows, or the sides of pairs or triplets.
+    target : array of shape (n,)
+        Class numbers of rows, `same` of pairs, zeros for triplets.
+    classes : array of shape (n_classes,) or None
+        The classes, for rows only.
+    """
+
+    sides: tuple[Any, ...]
+    target: npt.NDArray[np.int64]
+    classes: npt.NDArray[Any] | None
+
+    def take(self, index: npt.NDArray[np.int64]) -> TrainingData:
+        """Keep the rows of `index`."""
+        return TrainingData(tuple(side[index] for side in self.sides), self.target[index], self.classes)
 
 
 def hold_out(labels: Index, fraction: float, split: str, rng: np.random.Generator) -> tuple[Index, Index]:
@@ -54,13 +88,45 @@ def hold_out(labels: Index, fraction: float, split: str, rng: np.random.Generato
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
+def measure(
+    data: TrainingData, held: Index, gallery: Index | None, device: torch.device, rng: np.random.Generator
+) -> Measure:
+    """Make the measure that suits the data, on some of the rows held out.
+
+    Parameters
+    ----------
+    data : TrainingData
+    held : array of int
+        Rows held out.
+    gallery : array of int or None
+        Rows among which held-out rows are searched; None searches them among themselves.
+    device : torch.device
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    callable
+        Takes the net, returns the measure, the higher the better.
+    """
+    held_data = data.take(_some_queries(held, data, rng))
+    sides = [Rows(side, device=device) for side in held_data.sides]
+    if len(sides) == 3:
+        return measure_triplets(sides[0], sides[1], sides[2])
+    if len(sides) == 2:
+        return measure_pairs(sides[0], sides[1], held_data.target)
+    if gallery is None:
+        return measure_rows(sides[0], held_data.target, None, None)
+    found = data.take(_some(gallery, _MOST_GALLERY, rng))
+    return measure_rows(sides[0], held_data.target, Rows(*found.sides, device=device), found.target)
+
+
 def measure_rows(held: Rows, labels: Index, gallery: Rows | None, gallery_labels: Index | None) -> Measure:
     """MAP@R of held-out rows: searched in the gallery of training rows, or among themselves without one."""
 
     def measure(net: Any) -> float:
-        found = None if gallery is None else embed(net.module_, gallery)
+        found = None if gallery is None else embed(net, gallery)
         return map_at_r(
-            embed(net.module_, held),
+            embed(net, held),
             labels,
             gallery=found,
             gallery_labels=gallery_labels,
@@ -94,9 +160,21 @@ def measure_triplets(anchor: Rows, positive: Rows, negative: Rows) -> Measure:
 
 
 def _distances(net: Any, left: Rows, right: Rows) -> npt.NDArray[np.float32]:
-    first, second = (torch.from_numpy(embed(net.module_, side)) for side in (left, right))
+    first, second = (torch.from_numpy(embed(net, side)) for side in (left, right))
     distance: npt.NDArray[np.float32] = paired(first, second, embedding_distance(net)).numpy()
     return distance
+
+
+def _some_queries(held: Index, data: TrainingData, rng: np.random.Generator) -> Index:
+    """At most `_MOST_QUERIES` of the held-out rows; of pairs half of each kind, so that none gets lost."""
+    if data.classes is not None or len(data.sides) != 2:
+        return _some(held, _MOST_QUERIES, rng)
+    kinds = [held[data.target[held] == kind] for kind in (0, 1)]
+    return np.concatenate([_some(kind, _MOST_QUERIES // 2, rng) for kind in kinds])
+
+
+def _some(index: Index, most: int, rng: np.random.Generator) -> Index:
+    return index if len(index) <= most else np.sort(rng.choice(index, most, replace=False))
 
 
 def _held_rows(

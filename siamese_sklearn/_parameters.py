@@ -16,8 +16,10 @@ __all__ = ["check_parameters", "check_unchanged", "fixed_parameters"]
 # What a network is built with, and cannot be changed under it. Modules and callables are not compared.
 _FIXED = (
     "n_components",
+    "architecture",
     "tower",
     "loss",
+    "head",
     "margin",
     "distance",
     "mining",
@@ -58,7 +60,7 @@ def check_parameters(estimator: Any) -> None:
 
 def fixed_parameters(estimator: Any) -> dict[str, str]:
     """Take down the parameters that a network is built with, as texts that can be compared later."""
-    values = {name: getattr(estimator, name) for name in _FIXED}
+    values = {name: getattr(estimator, name) for name in _FIXED if hasattr(estimator, name)}
     return {
         name: repr(value)
         for name, value in values.items()

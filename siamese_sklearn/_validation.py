@@ -16,7 +16,9 @@ from sklearn.utils.validation import _check_feature_names, _check_n_features, co
 from siamese_sklearn._sides import Sides
 
 __all__ = [
+    "RightSide",
     "check_labels",
+    "check_names",
     "check_rows",
     "check_same",
     "check_sides",
@@ -76,8 +78,27 @@ def check_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     return X
 
 
-def check_sides(estimator: BaseEstimator, X: Sides, *, reset: bool) -> tuple[Any, ...]:
+class RightSide(BaseEstimator):
+    """Remembers shape and names of the right side's features, where they may differ from the left's."""
+
+
+def check_sides(
+    estimator: BaseEstimator, X: Sides, *, reset: bool, other: RightSide | None = None
+) -> tuple[Any, ...]:
     """Each side of pairs or triplets as `check_rows` gives it; all sides have rows of one shape.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Learns, or knows, the features of all sides.
+    X : Pairs or Triplets
+    reset : bool
+    other : RightSide, default=None
+        Learns, or knows, those of the right side in its place: the two may differ in shape then.
+
+    Returns
+    -------
+    tuple of arrays, CSR matrices or memmaps
 
     Raises
     ------
@@ -86,8 +107,10 @@ def check_sides(estimator: BaseEstimator, X: Sides, *, reset: bool) -> tuple[Any
     """
     sides: list[Any] = []
     for name, side in zip(X._names, X.sides, strict=True):
+        own = other is not None and len(sides) > 0
         try:
-            sides.append(check_rows(estimator, side, reset=reset and not sides))
+            checked = check_rows(other if own else estimator, side, reset=reset and (own or not sides))
+            sides.append(checked)
         except (ValueError, TypeError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"{type(X).__name__}.{name}: {error}") from error
@@ -137,6 +160,19 @@ def check_labels(
             f"{len(classes)} classes of 1 sample each. Pass class labels, not row numbers or measured values."
         )
     return classes, labels.astype(np.int64)
+
+
+def check_names(y: Any, X: Any) -> npt.NDArray[Any]:
+    """Class of every row to enrol; one class stands for all of them.
+
+    Raises
+    ------
+    ValueError
+        If y is incomplete, continuous or of another length.
+    """
+    names = _class_labels(np.repeat(y, X.shape[0]) if np.ndim(y) == 0 else y)
+    _check_lengths(X, names)
+    return names
 
 
 def check_same(X: Sides, same: Any) -> npt.NDArray[np.int64]:

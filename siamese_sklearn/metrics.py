@@ -1,9 +1,11 @@
 """How good embeddings are: retrieval (1:N), verification (1:1), and scorers for scikit-learn's ``scoring=``.
 
-The scorers call ``estimator.transform(X)``: they take an embedder, or a Pipeline that ends in one. Distances
-are Euclidean. Those of verification look at all pairs of rows, or at a million of them, the same in every
-call. scikit-learn stratifies folds for classifiers only: with a transformer and sorted labels pass
-``cv=StratifiedKFold()``, or a fold may hold one class and have nothing to measure.
+The scorers of retrieval call ``estimator.transform(X)``: they take an embedder, or a Pipeline that ends in
+one. Distances are Euclidean. Those of verification do the same and look at all pairs of rows, or at a million
+of them; of a classifier they take the ``decision_function`` of twenty thousand pairs made of the rows, or of
+the `Pairs` given. The pairs are the same in every call. scikit-learn stratifies folds for classifiers only:
+with a transformer and sorted labels pass ``cv=StratifiedKFold()``, or a fold may hold one class and have
+nothing to measure. To measure on classes not seen in training, pass ``cv=GroupKFold()`` and ``groups=y``.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.base import is_classifier
 from sklearn.metrics import roc_auc_score
 
 from siamese_sklearn._checks import check_number
 from siamese_sklearn._retrieval import map_at_r, r_precision, recall_at_k
 from siamese_sklearn._verification import check_scored_pairs, eer, far_frr_curve, pair_scores, tar_at_far
+from siamese_sklearn.pairs import Pairs, make_pairs
 
 __all__ = [
     "eer",
@@ -37,15 +41,22 @@ __all__ = [
     "verification_auc_scorer",
 ]
 
+_PAIRS = 20_000  # that a classifier is asked about
+
 
 def _embed(estimator: Any, X: Any) -> npt.NDArray[Any]:
     return np.asarray(estimator.transform(X))
 
 
-def _pairs_of(
-    estimator: Any, X: Any, y: npt.ArrayLike
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    return pair_scores(_embed(estimator, X), y, random_state=0)  # a fixed draw: a scorer has no random_state
+def _scored_pairs(estimator: Any, X: Any, y: npt.ArrayLike) -> tuple[npt.ArrayLike, npt.NDArray[Any]]:
+    # a fixed draw of the pairs: a scorer has no random_state
+    if isinstance(X, Pairs) and not is_classifier(estimator):
+        embedded = estimator.transform(X)
+        return y, -np.linalg.norm(np.asarray(embedded.left) - np.asarray(embedded.right), axis=1)
+    if is_classifier(estimator):
+        pairs, same = (X, y) if isinstance(X, Pairs) else make_pairs(X, y, n_pairs=_PAIRS, random_state=0)
+        return same, estimator.decision_function(pairs)
+    return pair_scores(_embed(estimator, X), y, random_state=0)
 
 
 def map_at_r_scorer(estimator: Any, X: Any, y: npt.ArrayLike) -> float:
@@ -64,20 +75,20 @@ def recall_at_1_scorer(estimator: Any, X: Any, y: npt.ArrayLike) -> float:
 
 
 def verification_auc_scorer(estimator: Any, X: Any, y: npt.ArrayLike) -> float:
-    """Area under the ROC curve of `pair_scores` of ``estimator.transform(X)``; for ``scoring=``."""
-    same, score = _pairs_of(estimator, X, y)
+    """Area under the ROC curve of verification; for ``scoring=``."""
+    same, score = _scored_pairs(estimator, X, y)
     check_scored_pairs(same, score)
     return float(roc_auc_score(same, score))
 
 
 def neg_eer_scorer(estimator: Any, X: Any, y: npt.ArrayLike) -> float:
-    """Minus the `eer` of `pair_scores` of ``estimator.transform(X)``, greater is better; for ``scoring=``."""
-    return -eer(*_pairs_of(estimator, X, y))
+    """Minus the `eer` of verification, greater is better; for ``scoring=``."""
+    return -eer(*_scored_pairs(estimator, X, y))
 
 
 def tar_at_far_scorer(estimator: Any, X: Any, y: npt.ArrayLike, *, far: float = 0.01) -> float:
-    """`tar_at_far` at 1 % of `pair_scores` of ``estimator.transform(X)``; for ``scoring=``."""
-    return tar_at_far(*_pairs_of(estimator, X, y), far=far)
+    """`tar_at_far` of verification at 1 %; for ``scoring=``."""
+    return tar_at_far(*_scored_pairs(estimator, X, y), far=far)
 
 
 def make_tar_at_far_scorer(far: float) -> Callable[[Any, Any, npt.ArrayLike], float]:

@@ -14,7 +14,7 @@ from siamese_sklearn._checks import check_integer
 from siamese_sklearn._pair_transformer import PairTransformer
 from siamese_sklearn._sides import Pairs, Side, Triplets, as_side, take_rows
 
-__all__ = ["PairTransformer", "Pairs", "Triplets", "make_pairs", "make_triplets"]
+__all__ = ["PairTransformer", "Pairs", "Triplets", "count_pairs", "draw_pairs", "make_pairs", "make_triplets"]
 
 Indices = npt.NDArray[np.int64]
 
@@ -76,11 +76,8 @@ def make_pairs(
     n_pairs = 2 * len(labels) if n_pairs is None else check_integer("n_pairs", n_pairs, low=2)
     if n_pairs % 2:
         raise ValueError(f"`n_pairs` must be even, half same and half different; got {n_pairs}.")
-    counts = np.bincount(labels)
-    n_same = int((counts * (counts - 1) // 2).sum())
-    n_different = len(labels) * (len(labels) - 1) // 2 - n_same
-    n_each = min(n_pairs // 2, n_same, n_different)
-    rows = np.concatenate([_same_pairs(labels, n_each, rng), _different_pairs(labels, n_each, rng)])
+    n_each = min(n_pairs // 2, *count_pairs(labels))
+    rows = draw_pairs(labels, n_each, n_each, rng)
     rows = rng.permuted(rows, axis=1)  # a fair coin decides which row of a pair is on the left
     shuffled = rng.permutation(2 * n_each)
     left, right = rows[shuffled].T
@@ -136,6 +133,21 @@ def make_triplets(
         n_triplets = check_integer("n_triplets", n_triplets, low=1)
     rows = _triplets(labels, n_triplets, rng)
     return Triplets(*(take_rows(side, column) for column in rng.permutation(rows).T))
+
+
+def count_pairs(labels: Indices) -> tuple[int, int]:
+    """How many same and how many different pairs rows with these labels, 0, ..., K - 1, can make."""
+    counts = np.bincount(labels)
+    n_same = int((counts * (counts - 1) // 2).sum())
+    return n_same, len(labels) * (len(labels) - 1) // 2 - n_same
+
+
+def draw_pairs(labels: Indices, n_same: int, n_different: int, rng: np.random.Generator) -> Indices:
+    """Row numbers of pairs, (n_same + n_different, 2), the same ones first, drawn as `make_pairs` does.
+
+    Labels are 0, ..., K - 1; there have to be as many pairs, see `count_pairs`.
+    """
+    return np.concatenate([_same_pairs(labels, n_same, rng), _different_pairs(labels, n_different, rng)])
 
 
 def _check_rows(X: Any, y: npt.ArrayLike, random_state: Any) -> tuple[Side, Indices, np.random.Generator]:

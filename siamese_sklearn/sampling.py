@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from siamese_sklearn._checks import check_integer
 
-__all__ = ["SAMPLES_PER_CLASS", "BalancedBatches", "ShuffledBatches"]
+__all__ = ["SAMPLES_PER_CLASS", "BalancedBatches", "Batches", "PairedBatches", "ShuffledBatches"]
 
 SAMPLES_PER_CLASS = 4  # K: FaceNet and Hermans et al. use 4 as well
 
 Index = npt.NDArray[np.int64]
+
+
+class Batches(Protocol):
+    """The batches of an epoch: row numbers (B,), or those of both sides of pairs of rows (2, B)."""
+
+    n_batches: int
+
+    def epoch(self, rng: np.random.Generator) -> Iterator[Index]:
+        """Yield the batches of one epoch."""
+        ...
 
 
 class BalancedBatches:
@@ -173,3 +184,59 @@ class ShuffledBatches:
         array of shape (at most batch_size,)
         """
         yield from np.array_split(rng.permutation(self._n_rows), self.n_batches)
+
+
+class PairedBatches:
+    """Batches of pairs of labelled rows, about as many same as different, for networks that see pairs only.
+
+    The rows come as in `BalancedBatches`. Each row of a batch is paired with one other row of it: half of the
+    rows, drawn at random, with one of their class where there is one, the others with one of another class.
+
+    Parameters
+    ----------
+    labels : array of shape (n,)
+        Classes as integers.
+    batch_size : int
+        Pairs per batch, as in `BalancedBatches`.
+
+    Attributes
+    ----------
+    n_batches : int
+        Batches per epoch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> batches = PairedBatches([0, 0, 1, 1], batch_size=4)
+    >>> [left.shape == right.shape == (4,) for left, right in batches.epoch(np.random.default_rng(0))]
+    [True]
+    """
+
+    def __init__(self, labels: npt.ArrayLike, batch_size: int) -> None:
+        self._labels = np.asarray(labels)
+        self._rows = BalancedBatches(labels, batch_size)
+        self.n_batches = self._rows.n_batches
+
+    def epoch(self, rng: np.random.Generator) -> Iterator[Index]:
+        """Yield the row numbers of both sides of the pairs of each batch of one epoch.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+
+        Yields
+        ------
+        array of shape (2, about batch_size)
+        """
+        for rows in self._rows.epoch(rng):
+            yield np.stack([rows, rows[self._partners(self._labels[rows], rng)]])
+
+    def _partners(self, labels: Index, rng: np.random.Generator) -> Index:
+        different = labels[:, None] != labels[None, :]  # (B, B)
+        same = ~different
+        np.fill_diagonal(same, False)
+        wants_same = rng.permutation(len(labels)) < len(labels) / 2
+        takes_same = np.where(wants_same, same.any(1), ~different.any(1))
+        candidates = np.where(takes_same[:, None], same, different)
+        partner: Index = (candidates * (1 - rng.random(candidates.shape))).argmax(1)  # draws in (0, 1]
+        return partner

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import siamese_sklearn
-from siamese_sklearn import Pairs, SiameseEmbedder
+from siamese_sklearn import Pairs, SiameseEmbedder, SiamesePairClassifier
 from siamese_sklearn.losses import LOSSES
 from siamese_sklearn.towers import TOWERS
 
@@ -22,6 +22,7 @@ NAMES = [
     "PairTransformer",
     "Pairs",
     "SiameseEmbedder",
+    "SiamesePairClassifier",
     "TripletLoss",
     "Triplets",
     "make_pairs",
@@ -34,6 +35,13 @@ EMBEDDER_PARAMETERS = [
     *["early_stopping", "validation_fraction", "validation_split", "n_iter_no_change"],
     *["callbacks", "net_params", "warm_start", "device", "n_threads", "random_state", "verbose"],
 ]
+
+CLASSIFIER_PARAMETERS = [
+    *["n_components", "architecture", "tower", "loss", "head", "margin", "distance", "mining", "normalize"],
+    *["n_references", "unknown_label"],
+    *EMBEDDER_PARAMETERS[EMBEDDER_PARAMETERS.index("max_epochs") :],
+]
+SHARED_PARAMETERS = [name for name in CLASSIFIER_PARAMETERS if name in EMBEDDER_PARAMETERS]
 
 METHODS = [
     *[
@@ -49,6 +57,13 @@ METHODS = [
     *["get_feature_names_out", "set_output", "get_params", "set_params"],
 ]
 
+CLASSIFIER_METHODS = [
+    *METHODS,
+    *["predict", "predict_proba", "decision_function", "enroll", "forget"],
+    *["calibrate_threshold", "set_threshold"],
+]
+
+ESTIMATORS = [SiameseEmbedder, SiamesePairClassifier]
 SPECS = [*LOSSES.values(), *TOWERS.values()]
 PUBLIC = [getattr(siamese_sklearn, name) for name in siamese_sklearn.__all__]
 
@@ -113,7 +128,19 @@ def test_embedder_parameters():
     assert sorted(SiameseEmbedder().get_params(deep=False)) == sorted(EMBEDDER_PARAMETERS)
 
 
-@pytest.mark.parametrize("documented", [SiameseEmbedder, *SPECS], ids=lambda documented: documented.__name__)
+def test_classifier_parameters():
+    assert list(inspect.signature(SiamesePairClassifier).parameters) == CLASSIFIER_PARAMETERS
+    assert sorted(SiamesePairClassifier().get_params(deep=False)) == sorted(CLASSIFIER_PARAMETERS)
+
+
+def test_the_estimators_share_parameters_and_their_defaults():
+    assert set(EMBEDDER_PARAMETERS) == set(SHARED_PARAMETERS)
+    embedder, classifier = (inspect.signature(estimator).parameters for estimator in ESTIMATORS)
+    for name in SHARED_PARAMETERS:
+        assert classifier[name].default == embedder[name].default, name
+
+
+@pytest.mark.parametrize("documented", [*ESTIMATORS, *SPECS], ids=lambda documented: documented.__name__)
 def test_parameters_are_keyword_only_after_the_first(documented):
     first, *others = inspect.signature(documented).parameters.values()
     assert first.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
@@ -130,9 +157,39 @@ def test_documented_defaults_are_the_real_ones(documented):
         assert eval(stated.group(1)) == parameter.default, described
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_embedder_methods_are_documented(name):
-    assert inspect.getdoc(getattr(SiameseEmbedder, name))
+def test_defaults_that_the_classifier_documents_are_the_real_ones():
+    """Where it refers to the embedder, nothing is stated a second time."""
+    lines, stated = inspect.getdoc(SiamesePairClassifier).splitlines(), {}
+    for line in lines[lines.index("Parameters") : lines.index("Attributes")]:
+        default = re.search(r"^(\w+) : .*default=(.*)$", line)
+        if default:
+            stated[default.group(1)] = eval(default.group(2))
+    parameters = inspect.signature(SiamesePairClassifier).parameters
+    assert stated == {name: parameters[name].default for name in stated}
+    assert {"n_components", "architecture", "tower", "loss", "head", "n_references"} < set(stated)
+    assert {"unknown_label", "early_stopping", "validation_fraction", "validation_split"} < set(stated)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        *((SiameseEmbedder, name) for name in METHODS),
+        *((SiamesePairClassifier, name) for name in CLASSIFIER_METHODS),
+    ],
+)
+def test_methods_are_documented(estimator, name):
+    assert inspect.getdoc(getattr(estimator, name))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_no_method_is_public_by_accident(estimator):
+    listed = METHODS if estimator is SiameseEmbedder else CLASSIFIER_METHODS
+    from_scikit_learn = {
+        "get_metadata_routing",
+        *(n for n in dir(estimator) if re.match(r"set_\w+_request", n)),
+    }
+    public = {name for name in dir(estimator) if not name.startswith("_") and not name.endswith("_")}
+    assert public - from_scikit_learn == set(listed)
 
 
 def test_embedder_sets_the_attributes_that_it_documents(iris):
@@ -141,6 +198,16 @@ def test_embedder_sets_the_attributes_that_it_documents(iris):
     embedder = SiameseEmbedder(n_components=2, max_epochs=1, random_state=0).fit(frame, y)
     learned = {name for name in vars(embedder) if name.endswith("_") and not name.startswith("_")}
     assert learned == set(section(SiameseEmbedder, "Attributes"))
+
+
+@pytest.mark.parametrize("kind", ["rows", "pairs"])
+def test_classifier_sets_the_attributes_that_it_documents(iris, kind):
+    X, y = iris
+    frame = pd.DataFrame(X, columns=["a", "b", "c", "d"])
+    given = (frame, y) if kind == "rows" else (Pairs(frame[:20], frame[20:40]), np.arange(20) % 2)
+    classifier = SiamesePairClassifier(n_components=2, max_epochs=1, random_state=0).fit(*given)
+    learned = {name for name in vars(classifier) if name.endswith("_") and not name.startswith("_")}
+    assert learned == set(section(SiamesePairClassifier, "Attributes"))
 
 
 def test_embedder_without_labels_has_no_classes(iris):

@@ -35,6 +35,7 @@ from siamese_sklearn.losses import LOSSES
 from siamese_sklearn.metrics import map_at_r
 
 SPLIT = {"test_size": 0.5, "random_state": 0}
+ON_TUPLES = [name for name, spec in LOSSES.items() if spec.takes_tuples]
 
 
 def quick(**parameters):
@@ -227,7 +228,7 @@ class TestParameters:
         before = loss.proxies.detach().clone()
         embedder = quick(loss=loss, n_components=4, max_epochs=30, lr=0.01, margin=0.3).fit(X_train, y_train)
         assert torch.equal(loss.proxies, before)
-        assert not torch.equal(embedder.net_.criterion_.loss.proxies, before)
+        assert not torch.equal(embedder.net_.criterion_.loss.loss.proxies, before)
         assert "n_active" not in embedder.history_[-1]
         assert embedder.score(X_test, y_test) > 0.8
 
@@ -529,7 +530,7 @@ class TestOutput:
 
 
 class TestPairsAndTriplets:
-    @pytest.mark.parametrize("loss", LOSSES)
+    @pytest.mark.parametrize("loss", ON_TUPLES)
     def test_every_loss_learns_from_given_pairs(self, scaled, loss):
         X_train, X_test, y_train, y_test = scaled
         pairs, same = make_pairs(X_train, y_train, random_state=0)
@@ -539,7 +540,7 @@ class TestPairsAndTriplets:
         assert embedder.score(test_pairs, test_same) > 0.93
         assert embedder.score(X_test, y_test) > 0.75
 
-    @pytest.mark.parametrize("loss", LOSSES)
+    @pytest.mark.parametrize("loss", ON_TUPLES)
     def test_every_loss_learns_from_given_triplets(self, scaled, loss):
         X_train, X_test, y_train, y_test = scaled
         embedder = quick(loss=loss, max_epochs=20).fit(make_triplets(X_train, y_train, random_state=0))

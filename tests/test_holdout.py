@@ -165,7 +165,7 @@ def net(request):
 def naive_distance(net, left, right):
     """Distance of the loss between the embeddings of rows, one pair at a time, in float64."""
     name = net.criterion_.loss.distance
-    one, other = (embed(net.module_, Rows(side, device=CPU)).astype(np.float64) for side in (left, right))
+    one, other = (embed(net, Rows(side, device=CPU)).astype(np.float64) for side in (left, right))
     values = []
     for u, v in zip(one, other, strict=True):
         if name == "manhattan":
@@ -186,7 +186,7 @@ class TestMeasures:
         X, labels = table(30, 0), np.arange(30) % 4
         measure = measure_rows(Rows(X, device=CPU), labels, None, None)
         name = {"sqeuclidean": "euclidean"}.get(net.criterion_.loss.distance, net.criterion_.loss.distance)
-        embeddings = embed(net.module_, Rows(X, device=CPU))
+        embeddings = embed(net, Rows(X, device=CPU))
         assert measure(net) == map_at_r(embeddings, labels, distance=name)
 
     def test_rows_in_a_gallery(self, net):

@@ -1,6 +1,6 @@
 """Losses against loops, and the laws that every loss in the registry keeps.
 
-`ORACLES` holds one row per loss; adding a loss to the registry without one fails here.
+`oracles.ORACLES` holds one row per loss; adding a loss to the registry without one fails here.
 """
 
 import copy
@@ -14,6 +14,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import ORACLES, proxy
+from oracles._naive import naive_paired, naive_table
+from oracles.pair import contrastive as contrastive_oracle
+from oracles.pair import exponential as exponential_oracle
+from oracles.triplet import triplet as triplet_oracle
 from sklearn.base import clone
 from torch import nn
 from torch.testing import assert_close
@@ -21,124 +26,27 @@ from torch.testing import assert_close
 from siamese_sklearn.distances import DISTANCES
 from siamese_sklearn.losses import (
     LOSSES,
+    CircleLoss,
     ContrastiveLoss,
     EmbeddingLoss,
     ExponentialLoss,
+    LiftedLoss,
     LossSpec,
+    MultiSimilarityLoss,
+    NPairsLoss,
+    SupConLoss,
     TripletLoss,
+    TripletRatioLoss,
+    TupleLoss,
     make_loss,
 )
+from siamese_sklearn.losses._batch import masked_logsumexp
 from siamese_sklearn.losses._pair import contrastive, exponential
-from siamese_sklearn.losses._triplet import soft_triplet, triplet
+from siamese_sklearn.losses._triplet import soft_triplet, triplet, triplet_ratio
 from siamese_sklearn.mining import MINERS, pair_masks
 
 LABELS = [0, 1, 0, 2, 1, 0, 3, 1]  # classes of 3, 3 and twice 1
-
-
-# The oracles: value and number of active pairs or triplets, by loops over a table of distances.
-
-
-def naive_distance(a, b, name):
-    difference = [x - y for x, y in zip(a, b, strict=True)]
-    if name == "manhattan":
-        return math.fsum(map(abs, difference))
-    if name == "cosine":
-        return 1.0 - math.fsum(x * y for x, y in zip(a, b, strict=True)) / (math.hypot(*a) * math.hypot(*b))
-    return math.hypot(*difference) ** (2 if name == "sqeuclidean" else 1)
-
-
-def naive_table(left, right, name):
-    return [[naive_distance(a, b, name) for b in right.tolist()] for a in left.tolist()]
-
-
-def mean(values):
-    return math.fsum(values) / len(values) if values else 0.0
-
-
-def naive_triplets(table, labels, mining):
-    """Triplets (anchor, positive, negative) of a batch."""
-    found = []
-    for a, row in enumerate(table):
-        same = [p for p, label in enumerate(labels) if label == labels[a] and p != a]
-        different = [n for n, label in enumerate(labels) if label != labels[a]]
-        if mining in ("all", "semihard"):
-            for p in same:
-                farther = sorted((n for n in different if row[n] > row[p]), key=row.__getitem__)
-                found += [(a, p, n) for n in (different if mining == "all" else farther[:1])]
-        elif same and different:
-            p = (max if mining == "hard" else min)(same, key=row.__getitem__)
-            found.append((a, p, min(different, key=row.__getitem__)))
-    return found
-
-
-def naive_pairs(table, labels, mining):
-    """Distances of the same pairs and of the different pairs of a batch."""
-    if mining == "hard":
-        chosen = naive_triplets(table, labels, "hard")
-        return [table[a][p] for a, p, _ in chosen], [table[a][n] for a, _, n in chosen]
-    pairs = list(itertools.permutations(range(len(labels)), 2))
-    same = [table[i][j] for i, j in pairs if labels[i] == labels[j]]
-    return same, [table[i][j] for i, j in pairs if labels[i] != labels[j]]
-
-
-def contrastive_oracle(same, different, *, margin):
-    same_loss = [0.5 * d**2 for d in same]
-    different_loss = [0.5 * (margin - d) ** 2 for d in different if d < margin]
-    return mean(same_loss) + mean(different_loss), len(same_loss) + len(different_loss)
-
-
-def exponential_oracle(same, different, *, bound):
-    same_loss = [2 / bound * d**2 for d in same]
-    different_loss = [2 * bound * math.exp(-2.77 * d / bound) for d in different]
-    return mean(same_loss) + mean(different_loss), len(same_loss) + len(different_loss)
-
-
-def triplet_oracle(near_and_far, *, margin):
-    if margin == "soft":
-        values = [math.log1p(math.exp(near - far)) for near, far in near_and_far]
-    else:
-        values = [near - far + margin for near, far in near_and_far if near - far + margin > 0]
-    return mean(values), len(values)
-
-
-def of_pairs(oracle):
-    """Oracle of a batch, of given pairs and of given triplets, from one of same and different distances."""
-    return {
-        "labels": lambda table, labels, mining, **p: oracle(*naive_pairs(table, labels, mining), **p),
-        "pairs": lambda d, same, **p: oracle(
-            [x for x, s in zip(d, same, strict=True) if s],
-            [x for x, s in zip(d, same, strict=True) if not s],
-            **p,
-        ),
-        "triplets": lambda near, far, **p: oracle(near, far, **p),
-    }
-
-
-def of_triplets(oracle):
-    """Oracle of a batch, of given pairs and of given triplets, from one of (near, far) distances."""
-    return {
-        "labels": lambda table, labels, mining, **p: oracle(
-            [(table[a][i], table[a][j]) for a, i, j in naive_triplets(table, labels, mining)], **p
-        ),
-        "pairs": lambda d, same, **p: oracle(
-            [
-                (x, y)
-                for x, s in zip(d, same, strict=True)
-                for y, t in zip(d, same, strict=True)
-                if s and not t
-            ],
-            **p,
-        ),
-        "triplets": lambda near, far, **p: oracle(list(zip(near, far, strict=True)), **p),
-    }
-
-
-# One row per loss: its oracle, and the parameters to try, of which each set has active and inactive terms.
-ORACLES = {
-    "contrastive": (of_pairs(contrastive_oracle), [{"margin": 0.8}, {"margin": 1.5}]),
-    "exponential": (of_pairs(exponential_oracle), [{"bound": 2.0}, {"bound": 0.7}]),
-    "triplet": (of_triplets(triplet_oracle), [{"margin": 0.2}, {"margin": 0.0}, {"margin": "soft"}]),
-}
+SAME = [1, 0, 0, 1, 1, 0, 1, 0]
 
 
 def variants(name):
@@ -154,20 +62,37 @@ def case(name, params):
 
 
 VARIANTS = [case(name, params) for name in LOSSES for params in variants(name)]
-DETERMINISTIC = [
-    case(name, params) for name in LOSSES for params in variants(name) if params.get("mining") != "random"
-]
+DETERMINISTIC = [p for p in VARIANTS if p.values[1].get("mining") != "random"]
 COMPARED = [
     case(name, {**params, **extra})
-    for name in LOSSES
-    for params in variants(name)
+    for name, params in (p.values for p in DETERMINISTIC)
     for extra in ORACLES[name][1]
-    if params.get("mining") != "random" and (params.get("mining"), extra.get("margin")) != ("semihard", 0.0)
+    if (params.get("mining"), extra.get("margin")) != ("semihard", 0.0)
 ]
+GIVEN = [
+    p for p in COMPARED if LOSSES[p.values[0]].takes_tuples and p.values[1].get("mining", "all") == "all"
+]
+
+
+PER_CLASS = tuple(proxy.ORACLES)  # losses with weights for each class, which care about which class is which
+NORMALISES = ("circle", "multi_similarity", "supcon", *PER_CLASS)
+OWN_MININGS = {"multi_similarity": ("multi_similarity",)}
+HELD_WEIGHTS = ("circle",)  # whose gradient holds weights constant that its value depends on
+
+
+def of_losses(cases, names):
+    return [p for p in cases if p.values[0] in names]
 
 
 def build(name, params, n_components=3):
-    return LOSSES[name](**params).build(n_classes=4, n_components=n_components)
+    """The module of a loss, whose own weights are the same every time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return LOSSES[name](**params).build(n_classes=4, n_components=n_components)
+
+
+def weights_of(module):
+    return {name: weight.detach() for name, weight in module.named_parameters()}
 
 
 def rows(n=8, d=3, seed=0, dtype=torch.float64):
@@ -192,11 +117,15 @@ def test_every_loss_of_the_registry_has_its_row():
     assert len(LOSSES) >= 3
     assert {name for name, _ in (p.values for p in VARIANTS)} == set(LOSSES)
     assert {name for name, _ in (p.values for p in COMPARED)} == set(LOSSES)
-    assert len(VARIANTS) == 3 * 2 + 3 * 2 + 4 * 5
-    for spec in LOSSES.values():
+    for name, spec in LOSSES.items():
         assert issubclass(spec, LossSpec)
         assert set(spec.distances) <= set(DISTANCES)
-        assert set(spec.minings) <= {"all", *MINERS}
+        assert set(spec.minings) <= {"all", *MINERS, *OWN_MININGS.get(name, ())}
+        assert len(of_losses(VARIANTS, [name])) == max(len(spec.distances), 1) * max(len(spec.minings), 1)
+        tuples = spec.takes_tuples
+        assert set(ORACLES[name][0]) == ({"labels", "pairs", "triplets"} if tuples else {"labels"})
+        assert isinstance(build(name, {}), TupleLoss if tuples else EmbeddingLoss)
+        assert bool(of_losses(GIVEN, [name])) == isinstance(build(name, {}), TupleLoss) == tuples
 
 
 # Values
@@ -207,9 +136,7 @@ def test_every_loss_of_the_registry_has_its_row():
 @pytest.mark.parametrize("labels", [LABELS, [0, 0, 0, 0, 1, 1, 1, 1]])
 def test_value_and_count_are_those_of_the_loops(name, params, seed, labels):
     embeddings, module = rows(seed=seed), build(name, params)
-    oracle, parameters = ORACLES[name][0]["labels"], dict(params)
-    table = naive_table(embeddings, embeddings, parameters.pop("distance"))
-    expected, n_active = oracle(table, labels, **parameters)
+    expected, n_active = ORACLES[name][0]["labels"](embeddings, labels, weights_of(module), **params)
     value = module(embeddings, torch.tensor(labels))
     assert value.shape == ()
     assert_close(value.item(), expected, rtol=1e-10, atol=1e-12)
@@ -232,39 +159,21 @@ def test_random_mining_is_the_mean_over_what_the_miner_draws(distance, margin):
     assert module.n_active.item() == n_active > 0
 
 
-def with_margins(compared):
-    """The parameters of a spec without its mining, which given pairs and triplets do not need."""
-    return [
-        case(n, {k: v for k, v in p.items() if k != "mining"}) for n, p in compared if p["mining"] == "all"
-    ]
-
-
-GIVEN = with_margins(p.values for p in COMPARED)
-
-
 @pytest.mark.parametrize(("name", "params"), GIVEN)
 @pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.float32])
 def test_given_pairs_cost_what_the_loops_say(name, params, kind):
     left, right, module = rows(seed=1), rows(seed=2), build(name, params)
-    same, parameters = [1, 0, 0, 1, 1, 0, 1, 0], dict(params)
-    table = naive_table(left, right, parameters.pop("distance"))
-    diagonal = [table[i][i] for i in range(8)]
-    expected, n_active = ORACLES[name][0]["pairs"](diagonal, same, **parameters)
-    value = module.forward_pairs(left, right, torch.tensor(same, dtype=kind))
+    expected, n_active = ORACLES[name][0]["pairs"](left, right, SAME, weights_of(module), **params)
+    value = module.forward_pairs(left, right, torch.tensor(SAME, dtype=kind))
     assert_close(value.item(), expected, rtol=1e-10, atol=1e-12)
     assert module.n_active.item() == n_active > 0
 
 
 @pytest.mark.parametrize(("name", "params"), GIVEN)
 def test_given_triplets_cost_what_the_loops_say(name, params):
-    anchor, positive, negative, module = rows(seed=1), rows(seed=2), rows(seed=3), build(name, params)
-    parameters = dict(params)
-    distance = parameters.pop("distance")
-    near, far = (
-        [naive_table(anchor, side, distance)[i][i] for i in range(8)] for side in (positive, negative)
-    )
-    expected, n_active = ORACLES[name][0]["triplets"](near, far, **parameters)
-    value = module.forward_triplets(anchor, positive, negative)
+    sides, module = [rows(seed=seed) for seed in (1, 2, 3)], build(name, params)
+    expected, n_active = ORACLES[name][0]["triplets"](*sides, weights_of(module), **params)
+    value = module.forward_triplets(*sides)
     assert_close(value.item(), expected, rtol=1e-10, atol=1e-12)
     assert module.n_active.item() == n_active > 0
 
@@ -281,6 +190,48 @@ def test_formulas_of_triplets_by_hand():
     assert triplet(near, far, 0.5).tolist() == [0.5, 0.0, 0.0, 1e6 + 0.5]
     expected = torch.tensor([math.log(2), math.log1p(math.exp(-2)), math.log1p(math.exp(-0.5)), 1e6])
     assert_close(soft_triplet(near, far), expected)
+    near_shares = [0.5, 1 / (1 + math.exp(2)), 1 / (1 + math.exp(0.5)), 1.0]
+    assert_close(triplet_ratio(near, far), torch.tensor([2 * share**2 for share in near_shares]))
+
+
+def test_masked_logsumexp_is_the_sum_over_the_mask_whatever_is_beside_it():
+    """Row 0 takes 1, 2 | 1 spread far apart | 2 beside a larger one | 3 nothing."""
+    values = torch.tensor(
+        [[1.0, 2.0, 9.0], [0.0, -40.0, -1e4], [-3e4, 3e4, -3e4], [1.0, 1.0, 1.0]], dtype=torch.float64
+    ).requires_grad_()
+    mask = torch.tensor([[1, 1, 0], [1, 1, 1], [1, 0, 1], [0, 0, 0]]).bool()
+    value = masked_logsumexp(values, mask)
+    expected = [math.log(math.exp(1) + math.exp(2)), math.exp(-40), math.log(2) - 3e4]
+    assert_close(value[:3], torch.tensor(expected, dtype=torch.float64), rtol=1e-15, atol=1e-16)
+    assert value[3] == torch.finfo(torch.float64).min
+    (gradient,) = torch.autograd.grad(value.sum(), values)
+    share = 1 / (1 + math.e)
+    expected_gradient = [[share, 1 - share, 0], [1, math.exp(-40), 0], [0.5, 0, 0.5], [0, 0, 0]]
+    assert_close(gradient, torch.tensor(expected_gradient, dtype=torch.float64), rtol=1e-11, atol=1e-17)
+
+
+def test_the_gradient_of_circle_holds_its_weights_constant():
+    """In the paper, the gradients of an anchor with one positive p and one negative n are
+
+    -Z gamma [1 + m - s_p]+ and Z gamma [s_n + m]+ with Z = 1 - exp(-loss). In the plane, s = cos(angle).
+    """
+    margin, gamma, angles = 0.4, 3.0, torch.tensor([0.0, 0.9, 2.1], dtype=torch.float64)
+    module = CircleLoss(margin, gamma=gamma).build(2, 2)
+    angles.requires_grad_()
+    value = module(torch.stack([angles.cos(), angles.sin()], dim=1), torch.tensor([0, 0, 1]))
+    (gradient,) = torch.autograd.grad(value, angles)
+
+    expected = [0.0, 0.0, 0.0]
+    for a, p, n in ((0, 1, 2), (1, 0, 2)):
+        angle = angles.tolist()
+        s_p, s_n = math.cos(angle[a] - angle[p]), math.cos(angle[a] - angle[n])
+        to_p, to_n = -gamma * max(1 + margin - s_p, 0), gamma * max(s_n + margin, 0)
+        z = 1 / (1 + math.exp(-(to_p * (s_p - 1 + margin) + to_n * (s_n - margin))))
+        for j, slope in ((p, to_p), (n, to_n)):
+            step = -math.sin(angle[a] - angle[j]) * z * slope / 2  # mean over two anchors
+            expected[a] += step
+            expected[j] -= step
+    assert_close(gradient, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=1e-14)
 
 
 def test_a_triplet_that_just_keeps_the_margin_is_not_active():
@@ -330,7 +281,7 @@ def test_every_triplet_equals_the_cubic_form(sizes, margin, squared, seed):
 # Laws
 
 
-@pytest.mark.parametrize(("name", "params"), VARIANTS)
+@pytest.mark.parametrize(("name", "params"), [p for p in VARIANTS if p.values[0] not in HELD_WEIGHTS])
 def test_gradient_is_that_of_finite_differences(name, params):
     module, labels = build(name, params), torch.tensor(LABELS)
     assert torch.autograd.gradcheck(lambda z: seeded(module, z, labels), rows().requires_grad_())
@@ -339,7 +290,7 @@ def test_gradient_is_that_of_finite_differences(name, params):
 
 @pytest.mark.parametrize(("name", "params"), GIVEN)
 def test_gradient_of_given_pairs_and_triplets_is_that_of_finite_differences(name, params):
-    module, same = build(name, params), torch.tensor([1, 0, 0, 1, 1, 0, 1, 0])
+    module, same = build(name, params), torch.tensor(SAME)
     sides = [rows(seed=seed).requires_grad_() for seed in (1, 2, 3)]
     assert torch.autograd.gradcheck(lambda a, b: module.forward_pairs(a, b, same), sides[:2])
     assert torch.autograd.gradcheck(module.forward_triplets, sides)
@@ -376,10 +327,11 @@ def test_random_mining_with_one_negative_is_every_triplet(distance):
     assert_close(ours, expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "params"), VARIANTS)
-def test_the_names_of_the_classes_do_not_matter(name, params):
+@pytest.mark.parametrize(("name", "params"), [p for p in VARIANTS if p.values[0] not in PER_CLASS])
+@pytest.mark.parametrize("names", [[2, 0, 3, 1], [-7, 10**12, 5, 0]])
+def test_the_names_of_the_classes_do_not_matter(name, params, names):
     module, embeddings = build(name, params), rows()
-    renamed = torch.tensor([2, 0, 3, 1])[torch.tensor(LABELS)]
+    renamed = torch.tensor(names)[torch.tensor(LABELS)]
     assert_close(
         value_and_gradient(module, embeddings, renamed), value_and_gradient(module, embeddings, LABELS)
     )
@@ -407,19 +359,57 @@ def test_value_and_gradient_are_finite_whatever_the_batch(name, params, batch):
     assert value.isfinite()
     assert gradient.isfinite().all()
     assert module.n_active >= 0
-    if batch == "one row":
+    if batch == "one row" and name not in PER_CLASS:
         assert value == module.n_active == 0
         assert (gradient == 0).all()
 
 
+WITHOUT_PAIRS = [
+    *(TripletLoss(margin, mining=mining) for margin in (0.2, "soft") for mining in TripletLoss.minings),
+    *(TripletRatioLoss(mining=mining) for mining in TripletRatioLoss.minings),
+    *(CircleLoss(), LiftedLoss(), MultiSimilarityLoss(), NPairsLoss()),
+]
+
+
 @pytest.mark.parametrize("labels", [[0, 1, 2, 3], [1, 1, 1, 1]], ids=["no positives", "one class"])
-@pytest.mark.parametrize("margin", [0.2, "soft"])
-@pytest.mark.parametrize("mining", TripletLoss.minings)
-def test_a_batch_without_triplets_costs_nothing_and_can_be_differentiated(labels, margin, mining):
-    module = TripletLoss(margin, mining=mining).build(4, 3)
+@pytest.mark.parametrize("spec", WITHOUT_PAIRS, ids=repr)
+def test_a_batch_without_triplets_costs_nothing_and_can_be_differentiated(spec, labels):
+    module = spec.build(4, 3)
     value, gradient = value_and_gradient(module, rows(4), labels)
     assert value == module.n_active == 0
     assert (gradient == 0).all()
+
+
+def test_supcon_asks_for_a_positive_only():
+    """Of one class, all others are positives: at four equal rows each has a share of 1/3."""
+    module = SupConLoss().build(4, 3)
+    value, gradient = value_and_gradient(module, rows(4), [0, 1, 2, 3])
+    assert value == module.n_active == 0
+    assert (gradient == 0).all()
+    value = module(torch.ones(4, 3, dtype=torch.float64), torch.tensor([1, 1, 1, 1]))
+    assert_close(value.item(), math.log(3))
+    assert module.n_active == 4
+
+
+def test_multi_similarity_mines_nothing_where_classes_are_far_apart():
+    """At right angles positives have a similarity of 1, negatives of 0: more than 0.1 between them."""
+    corners = torch.eye(3, dtype=torch.float64)[[0, 0, 1, 1, 2, 2]]
+    for epsilon, n_active in ((0.1, 0), (0.9, 0), (1.1, 6)):
+        module = MultiSimilarityLoss(epsilon=epsilon).build(3, 3)
+        value, gradient = value_and_gradient(module, corners, [0, 0, 1, 1, 2, 2])
+        assert module.n_active == n_active
+        assert (value > 0) == (gradient.norm() > 0) == (n_active > 0)
+
+
+@pytest.mark.parametrize("name", NORMALISES)
+def test_the_lengths_of_the_rows_do_not_matter_to_losses_that_normalise(name):
+    module, embeddings = build(name, {}), rows()
+    lengths = torch.tensor([1e-3, 0.1, 1, 2, 3, 5, 10, 1e3], dtype=torch.float64)[:, None]
+    value, gradient = value_and_gradient(module, embeddings, LABELS)
+    scaled, scaled_gradient = value_and_gradient(module, embeddings * lengths, LABELS)
+    assert module.distance == "cosine"
+    assert_close(scaled, value, rtol=1e-10, atol=1e-12)
+    assert_close(scaled_gradient * lengths, gradient, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -430,7 +420,7 @@ def test_a_batch_without_triplets_costs_nothing_and_can_be_differentiated(labels
 def test_given_pairs_of_one_kind_cost_their_own_mean(spec, oracle, label):
     module, left, right = spec.build(2, 3), rows(seed=1), rows(seed=2)
     value = module.forward_pairs(left, right, torch.full((8,), label))
-    distance = [naive_table(left, right, "euclidean")[i][i] for i in range(8)]
+    distance = naive_paired(left, right, "euclidean")
     same, different = (distance, []) if label else ([], distance)
     parameters = {key: value for key, value in spec.get_params().items() if key in ("margin", "bound")}
     expected, n_active = oracle(same, different, **parameters)
@@ -448,7 +438,7 @@ def test_given_pairs_of_one_kind_make_no_triplets(label, margin):
     assert (gradient == 0).all()
 
 
-@pytest.mark.parametrize(("name", "params"), [p for p in VARIANTS if p.values[0] != "exponential"])
+@pytest.mark.parametrize(("name", "params"), of_losses(VARIANTS, ["contrastive", "triplet"]))
 def test_classes_at_three_points_far_apart_cost_nothing(name, params):
     """At right angles cosine distances are 1, the others sqrt(2) and more."""
     corners = torch.eye(3, dtype=torch.float64)[[0, 0, 1, 1, 2, 2]]
@@ -494,23 +484,24 @@ def test_half_precision_embeddings_are_taken_in_float32(name, params, dtype):
 @pytest.mark.parametrize(("name", "params"), VARIANTS)
 def test_autocast_changes_nothing(name, params):
     module, embeddings, labels = build(name, params), rows(dtype=torch.float32), torch.tensor(LABELS)
-    same = labels % 2
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = (
-            seeded(module, embeddings, labels),
-            module.forward_pairs(embeddings, embeddings.flip(0), same),
-            module.forward_triplets(embeddings, embeddings.flip(0), embeddings.roll(1, 0)),
-        )
-    outside = (
-        seeded(module, embeddings, labels),
-        module.forward_pairs(embeddings, embeddings.flip(0), same),
-        module.forward_triplets(embeddings, embeddings.flip(0), embeddings.roll(1, 0)),
-    )
+        inside = seeded(module, embeddings, labels)
+    assert inside.dtype == torch.float32
+    assert torch.equal(inside, seeded(module, embeddings, labels))
+
+
+@pytest.mark.parametrize(("name", "params"), GIVEN)
+def test_autocast_changes_nothing_for_given_pairs_and_triplets(name, params):
+    module, embeddings = build(name, params), rows(dtype=torch.float32)
+    pairs = (embeddings, embeddings.flip(0), torch.tensor(SAME))
+    triplets = (embeddings, embeddings.flip(0), embeddings.roll(1, 0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = (module.forward_pairs(*pairs), module.forward_triplets(*triplets))
     assert all(value.dtype == torch.float32 for value in inside)
-    assert all(map(torch.equal, inside, outside))
+    assert all(map(torch.equal, inside, (module.forward_pairs(*pairs), module.forward_triplets(*triplets))))
 
 
-class Product(EmbeddingLoss):
+class Product(TupleLoss):
     """A loss of matrix products, which autocast would take in half precision."""
 
     def _from_labels(self, embeddings, labels):
@@ -585,6 +576,7 @@ def test_building_leaves_the_spec_as_it_is(name):
         (ContrastiveLoss(0.75), "ContrastiveLoss(margin=0.75)"),
         (ExponentialLoss(distance="manhattan"), "ExponentialLoss(distance='manhattan')"),
         (TripletLoss("soft", mining="hard"), "TripletLoss(margin='soft', mining='hard')"),
+        (MultiSimilarityLoss(mining="all"), "MultiSimilarityLoss(mining='all')"),
     ],
 )
 def test_repr_shows_what_is_not_the_default(spec, text):
@@ -603,7 +595,7 @@ def test_a_used_module_is_copied_whole(name, params, copied):
     expected = value_and_gradient(module, rows(), LABELS)
     twin = copied(module)
     assert isinstance(twin, EmbeddingLoss)
-    assert twin.distance == params["distance"]
+    assert twin.distance == module.distance == params.get("distance", module.distance)
     assert twin.n_active == module.n_active
     assert_close(value_and_gradient(twin, rows(), LABELS), expected, rtol=0, atol=0)
     twin.load_state_dict(module.state_dict())
@@ -661,17 +653,33 @@ def test_a_near_miss_of_an_option_is_guessed(spec, parameter, value, legal):
     assert text.endswith(f"; got '{value}x'. Did you mean '{value}'?")
 
 
-@pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("parameter", ["distance", "mining"])
+@pytest.mark.parametrize(("spec", "parameter"), dict.fromkeys((p.values[0], p.values[1]) for p in options()))
 @pytest.mark.parametrize("value", ["qqq", 3])
-def test_an_unknown_option_is_an_error(name, parameter, value):
-    message = f"`{LOSSES[name].__name__}.{parameter}` must be one of "
+def test_an_unknown_option_is_an_error(spec, parameter, value):
+    message = f"`{spec.__name__}.{parameter}` must be one of "
     with pytest.raises(ValueError, match=re.escape(message)) as error:
-        LOSSES[name](**{parameter: value}).build(2, 3)
+        spec(**{parameter: value}).build(2, 3)
     assert str(error.value).endswith(f"got {value!r}.")
 
 
-NUMBERS = [(ContrastiveLoss, "margin"), (ExponentialLoss, "bound"), (TripletLoss, "margin")]
+NUMBERS = [
+    (ContrastiveLoss, "margin"),
+    (ExponentialLoss, "bound"),
+    (TripletLoss, "margin"),
+    (CircleLoss, "margin"),
+    (CircleLoss, "gamma"),
+    (LiftedLoss, "margin"),
+    (MultiSimilarityLoss, "alpha"),
+    (MultiSimilarityLoss, "beta"),
+    (MultiSimilarityLoss, "epsilon"),
+    (NPairsLoss, "temperature"),
+    (SupConLoss, "temperature"),
+]
+ABOVE_ZERO = [
+    pair
+    for pair in NUMBERS
+    if pair not in [(TripletLoss, "margin"), (LiftedLoss, "margin"), (MultiSimilarityLoss, "epsilon")]
+]
 
 
 @pytest.mark.parametrize(("spec", "parameter"), NUMBERS)
@@ -693,15 +701,36 @@ def test_what_is_no_number_is_a_type_error(spec, parameter, value):
 
 
 @pytest.mark.parametrize(("spec", "parameter"), NUMBERS)
-@pytest.mark.parametrize("value", [1, np.float32(0.5), np.float64(0.5)])
+@pytest.mark.parametrize("value", [np.float32(0.5), np.float64(0.5)])
 def test_a_number_may_be_of_any_real_type(spec, parameter, value):
     module, expected = (spec(**{parameter: number}).build(2, 3) for number in (value, float(value)))
     assert module(rows(), torch.tensor(LABELS)) == expected(rows(), torch.tensor(LABELS))
 
 
-@pytest.mark.parametrize("spec", [ContrastiveLoss(0), ExponentialLoss(0)])
-def test_zero_where_it_makes_no_loss_is_an_error(spec):
+@pytest.mark.parametrize("spec", [TripletLoss, ContrastiveLoss, LiftedLoss])
+def test_a_number_may_be_an_integer(spec):
+    module, expected = (spec(margin).build(2, 3) for margin in (1, 1.0))
+    assert module(rows(), torch.tensor(LABELS)) == expected(rows(), torch.tensor(LABELS))
+
+
+@pytest.mark.parametrize(("spec", "parameter"), ABOVE_ZERO)
+def test_zero_where_it_makes_no_loss_is_an_error(spec, parameter):
     with pytest.raises(ValueError, match=r"must be a finite number above 0.*; got 0\.$"):
+        spec(**{parameter: 0}).build(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("spec", "wanted"),
+    [
+        (CircleLoss(1.0), "`CircleLoss.margin` must be a finite number above 0 and below 1; got 1.0."),
+        (
+            MultiSimilarityLoss(base=1.5),
+            "`MultiSimilarityLoss.base` must be a finite number of at least -1 and of at most 1; got 1.5.",
+        ),
+    ],
+)
+def test_a_similarity_that_no_cosine_has_is_an_error(spec, wanted):
+    with pytest.raises(ValueError, match=f"^{re.escape(wanted)}$"):
         spec.build(2, 3)
 
 
@@ -735,11 +764,12 @@ def test_the_error_of_a_triplet_margin_names_the_soft_one():
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_name_makes_the_loss_with_what_it_has_of_the_overrides(name):
-    module = make_loss(name, LOSSES, 4, 3, margin=0.5, distance="cosine", mining=None, unheard_of=1)
+    overrides = {"margin": 0.5, "distance": "cosine"}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = make_loss(name, LOSSES, 4, 3, **overrides, mining=None, unheard_of=1)
     known = LOSSES[name]().get_params()
-    expected = LOSSES[name](
-        **{k: v for k, v in {"margin": 0.5, "distance": "cosine"}.items() if k in known}
-    ).build(4, 3)
+    expected = build(name, {k: v for k, v in overrides.items() if k in known})
     assert type(module) is type(expected)
     assert module(rows(), torch.tensor(LABELS)) == expected(rows(), torch.tensor(LABELS))
 
@@ -762,9 +792,9 @@ def test_a_module_of_the_user_is_copied():
 
     given_module = Spread()
     ours = make_loss(given_module, LOSSES, 4, 3, margin=0.1)
-    assert type(ours) is Spread
-    assert ours is not given_module
-    assert ours.weight is not given_module.weight
+    (copied,) = (module for module in ours.modules() if isinstance(module, Spread))
+    assert copied is not given_module
+    assert copied.weight is not given_module.weight
 
 
 def test_an_unknown_loss_is_an_error_that_guesses():
@@ -793,29 +823,28 @@ def test_a_class_is_asked_for_an_instance(loss, call):
 
 @pytest.mark.parametrize("loss", ["contrastive", ContrastiveLoss()])
 @pytest.mark.parametrize(
-    ("override", "taken"),
+    ("name", "value", "taken"),
     [
-        ({"mining": "semihard"}, "'all', 'hard'"),
-        ({"distance": "sqeuclidean"}, "'euclidean', 'manhattan', 'cosine'"),
+        ("mining", "semihard", "'all', 'hard'"),
+        ("distance", "sqeuclidean", "'euclidean', 'manhattan', 'cosine'"),
     ],
 )
-def test_an_override_that_another_loss_takes_is_an_error_that_says_which(loss, override, taken):
-    ((name, value),) = override.items()
-    with pytest.raises(
-        ValueError,
-        match=f"^`{name}`='{value}' is not for loss 'contrastive', which takes {taken}; 'triplet' takes it.$",
-    ):
-        make_loss(loss, LOSSES, 4, 3, **override)
+def test_an_override_that_another_loss_takes_is_an_error_that_says_which(loss, name, value, taken):
+    few = {key: LOSSES[key] for key in ("contrastive", "exponential", "triplet")}
+    message = f"`{name}`='{value}' is not for loss 'contrastive', which takes {taken}; 'triplet' takes it."
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        make_loss(loss, few, 4, 3, **{name: value})
+    with pytest.raises(ValueError, match=r"; .*'triplet'.* takes? it\.$"):
+        make_loss(loss, LOSSES, 4, 3, **{name: value})
 
 
 def test_losses_of_the_user_and_several_that_take_the_override_are_named():
     class OwnLoss(TripletLoss):
         minings = ("all",)
 
-    with pytest.raises(
-        ValueError,
-        match="for loss OwnLoss, which takes 'all'; 'contrastive' and 'exponential' and 'triplet' take it",
-    ):
+    takers = " and ".join(repr(name) for name, spec in LOSSES.items() if "hard" in spec.minings)
+    assert takers.count(" and ") > 1
+    with pytest.raises(ValueError, match=f"for loss OwnLoss, which takes 'all'; {takers} take it"):
         make_loss(OwnLoss(), LOSSES, 4, 3, mining="hard")
 
 

@@ -2,11 +2,14 @@
 
 import copy
 import gc
+import itertools
+import math
 import pickle
 import re
 import threading
 import weakref
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,18 +27,22 @@ from siamese_sklearn._net import (
     Watch,
     build_net,
     check_net_params,
+    cross_scores,
     embed,
     embedding_distance,
     resolve_device,
+    score_codes,
+    scores_by_distance,
     seeded,
     set_learning_rate,
     threads,
     train,
 )
-from siamese_sklearn._net._build import OPTIMIZERS, check_optimizer
-from siamese_sklearn.losses import LOSSES
-from siamese_sklearn.sampling import BalancedBatches, ShuffledBatches
-from siamese_sklearn.towers import SiameseNetwork
+from siamese_sklearn._net._build import OPTIMIZERS, Criterion, check_optimizer
+from siamese_sklearn.heads import HEADS, DistanceHead
+from siamese_sklearn.losses import LOSSES, BinaryCrossEntropyLoss, HammingTripletLoss, HingeLoss
+from siamese_sklearn.sampling import BalancedBatches, PairedBatches, ShuffledBatches
+from siamese_sklearn.towers import PseudoSiameseNetwork, SiameseNetwork, TwoChannelNetwork
 
 CPU = torch.device("cpu")
 WIDTH = 3
@@ -50,7 +57,7 @@ def small_tower(noise=0.0):
         return MLPTower(hidden_layer_sizes=(8,), noise=noise).build((4,), WIDTH)
 
 
-def make_net(loss=None, tower=None, normalize=True, **changes):
+def make_net(loss=None, tower=None, normalize=True, network=None, **changes):
     settings = {
         "optimizer": "adamw",
         "lr": 1e-2,
@@ -61,8 +68,9 @@ def make_net(loss=None, tower=None, normalize=True, **changes):
         "device": CPU,
     }
     loss = TripletLoss().build(3, WIDTH) if loss is None else loss
-    tower = small_tower() if tower is None else tower
-    return build_net(SiameseNetwork(tower, WIDTH, normalize=normalize), loss, **settings | changes)
+    if network is None:
+        network = SiameseNetwork(small_tower() if tower is None else tower, WIDTH, normalize=normalize)
+    return build_net(network, loss, **settings | changes)
 
 
 def make_run(n_epochs, batch_size=16, x=X, y=Y, **changes):
@@ -78,7 +86,7 @@ def make_run(n_epochs, batch_size=16, x=X, y=Y, **changes):
 
 
 def embeddings_of(net):
-    return embed(net.module_, Rows(X, device=CPU))
+    return embed(net, Rows(X, device=CPU))
 
 
 def state_of(net):
@@ -157,6 +165,11 @@ class TestRows:
         assert all(map(torch.equal, rows.sides(slice(2)), rows.take(slice(2))))
 
 
+def trained(module):
+    """What `embed` looks at of a net: the network, and a loss."""
+    return SimpleNamespace(module_=module, criterion_=SimpleNamespace(loss=TripletLoss().build(2, WIDTH)))
+
+
 class TestEmbed:
     @pytest.mark.parametrize("n_rows", [1, 2048, 2049, 5000])
     def test_slices_are_put_together(self, n_rows):
@@ -164,12 +177,12 @@ class TestEmbed:
         module = SiameseNetwork(small_tower(), WIDTH, normalize=True).eval()
         with torch.no_grad():
             whole = module(torch.from_numpy(x)).numpy()
-        np.testing.assert_allclose(embed(module, Rows(x, device=CPU)), whole, atol=1e-6)
+        np.testing.assert_allclose(embed(trained(module), Rows(x, device=CPU)), whole, atol=1e-6)
 
     def test_evaluation_mode(self):
         module = SiameseNetwork(small_tower(noise=1.0), WIDTH, normalize=True).train()
         rows = Rows(X, device=CPU)
-        assert np.array_equal(embed(module, rows), embed(module, rows))
+        assert np.array_equal(embed(trained(module), rows), embed(trained(module), rows))
 
     @pytest.mark.parametrize(
         ("distance", "expected"),
@@ -185,6 +198,220 @@ class TestEmbed:
 
     def test_distance_of_a_loss_that_names_none(self):
         assert embedding_distance(make_net(nn.CosineEmbeddingLoss())) == "euclidean"
+
+
+def two_towers():
+    """A network whose towers differ."""
+    left, right = small_tower(), small_tower()
+    with torch.no_grad():
+        right[-1].weight.neg_()
+    return PseudoSiameseNetwork(left, right, WIDTH, normalize=True, may_write=False)
+
+
+def two_channels(d=4):
+    """A network of two channels, of rows of d numbers."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return TwoChannelNetwork(nn.Sequential(nn.Linear(2 * d, 5), nn.Tanh(), nn.Linear(5, 1)))
+
+
+def randomised(loss):
+    """A loss whose weights are of both signs, as after training."""
+    with torch.no_grad():
+        for number, weight in enumerate(loss.parameters()):
+            weight.copy_(torch.randn(weight.shape, generator=torch.Generator().manual_seed(number)))
+    return loss
+
+
+class DropoutHead(nn.Module):
+    """A head from elsewhere, not symmetric, without weights, and not the same twice in training."""
+
+    def forward(self, left, right):
+        return nn.functional.dropout(left - 2 * right, training=self.training).sum(1)
+
+
+def naive_distance(name, u, v):
+    """Distance of two rows, number by number."""
+    if name == "manhattan":
+        return sum(abs(a - b) for a, b in zip(u, v, strict=True))
+    if name == "cosine":
+        norms = sum(a * a for a in u) ** 0.5 * sum(b * b for b in v) ** 0.5
+        return 1 - sum(a * b for a, b in zip(u, v, strict=True)) / norms
+    return sum((a - b) ** 2 for a, b in zip(u, v, strict=True)) ** 0.5
+
+
+DISTANCE_LOSSES = {
+    "euclidean": TripletLoss(distance="euclidean"),
+    "sqeuclidean": TripletLoss(distance="sqeuclidean"),
+    "manhattan": ContrastiveLoss(distance="manhattan"),
+    "cosine": ContrastiveLoss(distance="cosine"),
+    "module": nn.CosineEmbeddingLoss(),  # names no distance: Euclidean
+    "distance head": BinaryCrossEntropyLoss("distance"),
+}
+HEAD_LOSSES = {
+    "difference": BinaryCrossEntropyLoss("difference"),
+    "product": HingeLoss(head="product"),
+    "from elsewhere": BinaryCrossEntropyLoss(DropoutHead()),
+}
+SCORED = [*DISTANCE_LOSSES, *HEAD_LOSSES, "two channels"]
+
+
+def scoring_net(name):
+    if name == "two channels":
+        return make_net(BinaryCrossEntropyLoss().build(3, WIDTH), network=two_channels(WIDTH))
+    loss = (DISTANCE_LOSSES | HEAD_LOSSES)[name]
+    return make_net(loss if isinstance(loss, nn.Module) else randomised(loss.build(3, WIDTH)))
+
+
+def naive_score(name, net, u, v):
+    """Score of one code with another."""
+    if name in DISTANCE_LOSSES:
+        return -naive_distance(name, u.tolist(), v.tolist())
+    first, second = torch.from_numpy(u)[None], torch.from_numpy(v)[None]
+    with torch.no_grad():
+        if name in HEAD_LOSSES:
+            return net.criterion_.loss.head.eval()(first, second).item()
+        orders = [torch.cat([first, second], dim=1), torch.cat([second, first], dim=1)]
+        return sum(net.module_.tower(both).item() for both in orders) / 2
+
+
+class CountedRows(Rows):
+    """Remembers how many rows were taken at once."""
+
+    def __init__(self, side):
+        super().__init__(side, device=CPU)
+        self.taken = []
+
+    def sides(self, index):
+        found = super().sides(index)
+        self.taken.append(len(found[0]))
+        return found
+
+
+class TestScores:
+    LEFT = np.random.default_rng(3).normal(size=(5, WIDTH)).astype(np.float32)
+    RIGHT = np.random.default_rng(4).normal(size=(7, WIDTH)).astype(np.float32)
+
+    @pytest.mark.parametrize("name", SCORED)
+    def test_pairs_of_codes(self, name):
+        net, rng = scoring_net(name), np.random.default_rng(5)
+        row, column = rng.integers(5, size=23), rng.integers(7, size=23)
+        found = score_codes(net, Rows(self.LEFT, device=CPU), Rows(self.RIGHT, device=CPU), row, column)
+        assert (found.shape, found.dtype) == ((23,), np.float32)
+        expected = [
+            naive_score(name, net, self.LEFT[i], self.RIGHT[j]) for i, j in zip(row, column, strict=True)
+        ]
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("name", SCORED)
+    def test_all_with_all(self, name):
+        net = scoring_net(name)
+        found = cross_scores(net, Rows(self.LEFT, device=CPU), Rows(self.RIGHT, device=CPU))
+        assert (found.shape, found.dtype) == ((5, 7), np.float32)
+        expected = [[naive_score(name, net, u, v) for v in self.RIGHT] for u in self.LEFT]
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("name", SCORED)
+    @pytest.mark.parametrize(("left_at_once", "right_at_once"), [(1, 3), (4, 2), (9, 9)])
+    def test_slices_are_put_together(self, name, left_at_once, right_at_once):
+        net, left, right = scoring_net(name), CountedRows(self.LEFT), CountedRows(self.RIGHT)
+        row, column = np.divmod(np.arange(35), 7)
+        whole, table = score_codes(net, left, right, row, column), cross_scores(net, left, right)
+        left.rows_at_once, right.rows_at_once = left_at_once, right_at_once
+        left.taken.clear()
+        np.testing.assert_allclose(score_codes(net, left, right, row, column), whole, rtol=1e-5, atol=1e-6)
+        assert max(left.taken) == min(left_at_once, right_at_once)
+        np.testing.assert_allclose(cross_scores(net, left, right), table, rtol=1e-5, atol=1e-6)
+
+    def test_no_pairs(self):
+        rows, none = Rows(self.LEFT, device=CPU), np.empty(0, dtype=np.int64)
+        assert score_codes(scoring_net("euclidean"), rows, rows, none, none).shape == (0,)
+
+    @pytest.mark.parametrize("name", SCORED)
+    def test_evaluation_mode(self, name):
+        net, rows, index = scoring_net(name), Rows(self.LEFT, device=CPU), np.arange(5)
+        expected, table = (
+            score_codes(net, rows, rows, index, index[::-1].copy()),
+            cross_scores(net, rows, rows),
+        )
+        for _ in range(2):
+            net.module_.train()
+            net.criterion_.train()
+            assert np.array_equal(score_codes(net, rows, rows, index, index[::-1].copy()), expected)
+            net.module_.train()
+            net.criterion_.train()
+            assert np.array_equal(cross_scores(net, rows, rows), table)
+
+    @pytest.mark.parametrize("name", SCORED)
+    def test_which_are_distances(self, name):
+        assert scores_by_distance(scoring_net(name)) is (name in DISTANCE_LOSSES)
+
+    def test_distance_head_of_the_user_keeps_its_distance(self):
+        loss = BinaryCrossEntropyLoss(DistanceHead(WIDTH, "manhattan")).build(3, WIDTH)
+        net, rows = make_net(loss), Rows(self.LEFT, device=CPU)
+        assert scores_by_distance(net)
+        assert embedding_distance(net) == "manhattan"
+        expected = [
+            [-naive_distance("manhattan", u.tolist(), v.tolist()) for v in self.LEFT] for u in self.LEFT
+        ]
+        np.testing.assert_allclose(cross_scores(net, rows, rows), expected, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("kind", ["images", "csr array", "memmap uint8"])
+    def test_two_channels_take_all_kinds_of_rows(self, kind, tmp_path):
+        given = KINDS[kind](tmp_path)
+        network = TwoChannelNetwork(nn.Sequential(nn.Flatten(), two_channels(6).tower))
+        net, rows = make_net(BinaryCrossEntropyLoss().build(3, 6), network=network), Rows(given, device=CPU)
+        left, right = np.array([3, 3, 29, 0]), np.array([0, 3, 7, 3])
+        x = torch.from_numpy(NUMBERS.astype(np.float32))
+        with torch.no_grad():
+            tower = network.tower[1]
+            first, second = tower(torch.cat([x[left], x[right]], 1)), tower(torch.cat([x[right], x[left]], 1))
+        found = score_codes(net, rows, rows, left, right)
+        np.testing.assert_allclose(found, ((first + second) / 2)[:, 0].numpy(), rtol=1e-5, atol=1e-6)
+        assert cross_scores(net, rows, rows)[29, 7] == pytest.approx(found[2], rel=1e-5)
+
+
+class TestBits:
+    """Losses on binary codes: what is embedded are the bits."""
+
+    def net(self, **changes):
+        return make_net(HammingTripletLoss().build(3, WIDTH), **changes)
+
+    def test_bits_are_the_signs_of_the_embedding(self):
+        net, plain = self.net(), make_net()
+        bits, embeddings = embeddings_of(net), embeddings_of(plain)
+        assert bits.dtype == np.float32
+        assert np.array_equal(bits, [[1.0 if number > 0 else 0.0 for number in row] for row in embeddings])
+        assert 0 < bits.mean() < 1
+
+    def test_scores_are_minus_the_number_of_bits_that_differ(self):
+        net = self.net()
+        bits = embeddings_of(net)
+        rows = Rows(bits, device=CPU)
+        expected = [[-sum(a != b for a, b in zip(u, v, strict=True)) for v in bits] for u in bits]
+        assert embedding_distance(net) == "manhattan"
+        assert scores_by_distance(net)
+        assert np.array_equal(cross_scores(net, rows, rows), expected)
+        row, column = np.divmod(np.arange(48 * 48), 48)
+        assert np.array_equal(score_codes(net, rows, rows, row, column), np.ravel(expected))
+
+    def test_of_the_side(self):
+        net = self.net(network=two_towers())
+        for side in (0, 1):
+            with torch.no_grad():
+                z = net.module_.towers[side].eval()(torch.from_numpy(X.copy())).numpy()
+            assert np.array_equal(embed(net, Rows(X, device=CPU), side), z > 0)
+
+    def test_training_sees_the_embeddings_themselves(self):
+        outputs = []
+
+        class Record(Callback):
+            def on_batch_end(self, net, y_pred, **kwargs):
+                outputs.append(y_pred.detach())
+
+        net = self.net(callbacks=[Record()])
+        train(net, make_run(1))
+        assert all(torch.allclose(z.norm(dim=1), torch.ones(len(z))) for z in outputs)
 
 
 class TestDevice:
@@ -796,7 +1023,7 @@ class TestFailure:
         with pytest.raises(RuntimeError, match="boom"):
             embedder.fit(X, Y)
         assert np.array_equal(
-            embed(pickle.loads(pickle.dumps(embedder.net_)).module_, Rows(X, device=CPU)),
+            embed(pickle.loads(pickle.dumps(embedder.net_)), Rows(X, device=CPU)),
             embeddings_of(embedder.net_),
         )
 
@@ -1065,6 +1292,169 @@ class TestSetLearningRate:
         assert self.figures(net, "lr") == [(0.8 * 0.5**3,)]
 
 
+WITH_WEIGHTS = [name for name in LOSSES if list(LOSSES[name]().build(3, WIDTH).parameters())]
+
+
+class TestLossOfItsOwnRate:
+    """The weights of a loss have a parameter group: a learning rate of their own, and no decay."""
+
+    def groups(self, net):
+        """Learning rate, decay and numbers of parameters: those of the loss, and the others."""
+        own = {id(parameter) for parameter in net.criterion_.parameters()}
+        found = {True: [], False: []}
+        for group in net.optimizer_.param_groups:
+            kinds = {id(parameter) in own for parameter in group["params"]}
+            assert len(kinds) == 1
+            found[kinds.pop()].append((group["lr"], group["weight_decay"], len(group["params"])))
+        return found[True], found[False]
+
+    def net(self, name, **changes):
+        return make_net(LOSSES[name]().build(3, WIDTH), lr=0.02, weight_decay=0.03, **changes)
+
+    def test_some_losses_have_weights_and_some_have_none(self):
+        assert {"binary_cross_entropy", "hinge"} < set(WITH_WEIGHTS) < set(LOSSES)
+
+    @pytest.mark.parametrize("name", LOSSES)
+    def test_groups(self, name):
+        net = self.net(name)
+        loss = net.criterion_.loss
+        n_tower, n_own = len(list(net.module_.parameters())), len(list(loss.parameters()))
+        own = [(loss.lr, 0.0, n_own)] if name in WITH_WEIGHTS else []
+        assert self.groups(net) == (own, [(0.02, 0.03, n_tower)])
+        assert (loss.lr is not None) == (name in WITH_WEIGHTS)
+
+    @pytest.mark.parametrize("head", HEADS)
+    def test_rate_of_the_spec(self, head):
+        net = make_net(BinaryCrossEntropyLoss(head, weights_lr=0.7).build(3, WIDTH), lr=0.02)
+        ((rate, decay, _),), _ = self.groups(net)
+        assert (rate, decay) == (0.7, 0.0)
+
+    @pytest.mark.parametrize("name", WITH_WEIGHTS)
+    @pytest.mark.parametrize("loaded", [False, True])
+    def test_changed_values_leave_it_alone(self, name, loaded):
+        net = self.net(name)
+        train(net, make_run(1))
+        net = pickle.loads(pickle.dumps(net)) if loaded else net
+        own, others = self.groups(net)
+        set_learning_rate(net, 0.2, 0.3)
+        assert self.groups(net) == (own, [(0.2, 0.3, number) for _, _, number in others])
+        train(net, make_run(1))
+        assert self.groups(net)[0] == own
+
+    def test_beside_groups_of_the_user(self):
+        params = {"optimizer__param_groups": [("tower.*bias", {"lr": 0.5})]}
+        net = self.net("hinge", net_params=params)
+        own, others = self.groups(net)
+        assert own == [(net.criterion_.loss.lr, 0.0, 2)]
+        assert sorted(rate for rate, _, _ in others) == [0.02, 0.5]
+        assert len(params["optimizer__param_groups"]) == 1
+
+    def test_head_without_weights(self):
+        net = make_net(BinaryCrossEntropyLoss(DropoutHead()).build(3, WIDTH))
+        train(net, make_run(1))
+        set_learning_rate(net, 0.5, 0.0)
+        assert len(net.history) == 1
+
+    def test_one_step_of_sgd_by_hand(self):
+        """The head moves by its own rate times the gradient, without decay; the tower by the other rate."""
+        loss = HingeLoss(weights_lr=0.125).build(3, WIDTH)
+        net = make_net(loss, optimizer="sgd", lr=1e-6, weight_decay=0.5)
+        before, tower = copy.deepcopy(loss), state_of(net)
+        run = make_run(1, batch_size=48)
+        x, y = next(copy.deepcopy(run).epoch())
+        z = net.module_.train()(x)
+        before(z.detach(), y).backward()
+        train(net, run)
+        for old, new in zip(before.parameters(), loss.parameters(), strict=True):
+            assert old.grad.abs() > 0
+            torch.testing.assert_close(new, old - 0.125 * old.grad)
+        assert all(torch.allclose(value, tower[name], atol=1e-3) for name, value in state_of(net).items())
+
+    def test_scheduler_works_on_it_too(self):
+        halved = LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=lambda epoch: 0.5**epoch)
+        net = make_net(HingeLoss(weights_lr=0.8).build(3, WIDTH), callbacks=[halved], lr=0.08)
+        train(net, make_run(2))
+        set_learning_rate(net, 0.4, 0.0)
+        train(net, make_run(1))
+        own, others = self.groups(net)
+        assert own[0][0] == pytest.approx(0.8 * 0.5**3)
+        assert others[0][0] == pytest.approx(0.4 * 0.5**3)
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values)
+
+
+def naive_contrastive(z, labels, margin=0.5):
+    """Mean over same pairs plus mean over different ones within the margin, by two loops."""
+    same, different = [], []
+    for i, j in itertools.permutations(range(len(z)), 2):
+        distance = naive_distance("euclidean", z[i].tolist(), z[j].tolist())
+        if labels[i] == labels[j]:
+            same.append(distance**2 / 2)
+        elif distance < margin:
+            different.append((margin - distance) ** 2 / 2)
+    return mean(same) + mean(different)
+
+
+class TestCriterion:
+    Z = 0.3 * torch.randn(12, WIDTH, generator=torch.Generator().manual_seed(0))
+    LABELS = torch.tensor([0, 1, 2, 0, 1, 2])
+    SAME = torch.tensor([1, 0, 0, 1, 0, 1])
+
+    def test_logits(self):
+        logits = [0.5, -1.0, 2.0, -0.25, 0.0, 3.0]
+        same = [logit for logit, kind in zip(logits, self.SAME, strict=True) if kind]
+        different = [logit for logit, kind in zip(logits, self.SAME, strict=True) if not kind]
+        expected = {
+            BinaryCrossEntropyLoss(): (lambda o: math.log1p(math.exp(-o)), lambda o: math.log1p(math.exp(o))),
+            HingeLoss(margin=1.5): (lambda o: max(1.5 - o, 0.0), lambda o: max(1.5 + o, 0.0)),
+        }
+        for spec, (of_same, of_different) in expected.items():
+            criterion = Criterion(spec.build(2, WIDTH))
+            value = criterion(torch.tensor(logits), self.SAME)
+            assert value.item() == pytest.approx(
+                mean(map(of_same, same)) + mean(map(of_different, different))
+            )
+            assert criterion.n_active.item() == 6
+
+    def test_rows(self):
+        criterion = Criterion(ContrastiveLoss(margin=0.5).build(3, WIDTH))
+        expected = naive_contrastive(self.Z[:6], self.LABELS)
+        assert criterion(self.Z[:6], self.LABELS).item() == pytest.approx(expected, rel=1e-5)
+
+    def test_rows_that_passed_two_towers_have_two_embeddings_of_one_class(self):
+        criterion = Criterion(ContrastiveLoss(margin=0.5).build(3, WIDTH))
+        expected = naive_contrastive(self.Z, [*self.LABELS, *self.LABELS])
+        assert criterion(self.Z, self.LABELS).item() == pytest.approx(expected, rel=1e-5)
+
+    def test_pairs(self):
+        left, right = self.Z.chunk(2)
+        distance = [
+            naive_distance("euclidean", u.tolist(), v.tolist()) for u, v in zip(left, right, strict=True)
+        ]
+        of_same = mean(d**2 / 2 for d, same in zip(distance, self.SAME, strict=True) if same)
+        within = [d for d, same in zip(distance, self.SAME, strict=True) if not same and d < 2.0]
+        criterion = Criterion(ContrastiveLoss(margin=2.0).build(3, WIDTH))
+        expected = of_same + mean((2.0 - d) ** 2 / 2 for d in within)
+        assert criterion((left, right), self.SAME).item() == pytest.approx(expected, rel=1e-5)
+
+    def test_triplets(self):
+        sides = self.Z.chunk(3)
+        cost = [
+            naive_distance("euclidean", a.tolist(), p.tolist())
+            - naive_distance("euclidean", a.tolist(), n.tolist())
+            for a, p, n in zip(*sides, strict=True)
+        ]
+        criterion = Criterion(TripletLoss(margin=0.4, distance="euclidean").build(3, WIDTH))
+        expected = mean(c + 0.4 for c in cost if c + 0.4 > 0)
+        assert criterion(sides, torch.zeros(4)).item() == pytest.approx(expected, rel=1e-5)
+
+    def test_loss_that_does_not_tell_how_many_were_active(self):
+        assert Criterion(nn.CosineEmbeddingLoss()).n_active is None
+
+
 class TestCallbacks:
     def test_max_epochs_can_be_read(self):
         seen = []
@@ -1196,3 +1586,97 @@ def test_only_the_kept_rows_are_trained_on():
     targets = torch.cat([target for _, target in run.epoch()])
     assert sorted(seen) == list(range(5, 41))
     assert targets.tolist() == [Y[int(row)] for row in seen]
+
+
+def numbered():
+    """The rows with their numbers in the first column."""
+    x = X.copy()
+    x[:, 0] = np.arange(48)
+    return x
+
+
+class TestBatchesOfPairs:
+    """Pairs of labelled rows, made in the batch."""
+
+    def run(self, n_epochs=1, kept=None, x=X, **changes):
+        kept = np.arange(48) if kept is None else kept
+        run = make_run(n_epochs, x=x, **changes)
+        run.kept, run.batches = kept, PairedBatches(Y[kept], 16)
+        return run
+
+    def test_sides_and_target_follow_the_row_numbers(self):
+        kept = np.random.default_rng(0).permutation(48)[:37]
+        run, laid_out = self.run(kept=kept, x=numbered()), PairedBatches(Y[kept], 16)
+        batches = list(run.epoch())
+        positions = list(laid_out.epoch(np.random.default_rng(0)))
+        assert len(batches) == len(positions) == laid_out.n_batches
+        for ((left, right), same), (i, j) in zip(batches, positions, strict=True):
+            assert left.numpy().tolist() == [numbered()[kept[row]].tolist() for row in i]
+            assert right.numpy().tolist() == [numbered()[kept[row]].tolist() for row in j]
+            assert same.tolist() == [int(Y[kept[a]] == Y[kept[b]]) for a, b in zip(i, j, strict=True)]
+            assert same.dtype == torch.int64
+
+    def test_each_side_is_augmented_by_itself(self):
+        seen = []
+
+        def augment(side):
+            seen.append(side[:, 0].tolist())
+            return side + 100
+
+        batches = list(self.run(x=numbered(), augment=augment).epoch())
+        sides = [side for batch, _ in batches for side in batch]
+        assert [(side[:, 0] - 100).tolist() for side in sides] == seen
+        lefts = [row for rows in seen[::2] for row in rows]
+        assert sorted(lefts) == list(range(48))
+
+    def test_a_batch_is_a_copy(self):
+        x = X.copy()
+        for (left, right), _ in self.run(x=x).epoch():
+            left.fill_(-1.0)
+            right.fill_(-1.0)
+        assert np.array_equal(x, X)
+
+    @pytest.mark.parametrize("spec", [BinaryCrossEntropyLoss(), HingeLoss()], ids=repr)
+    def test_two_channels_learn_from_them(self, spec):
+        net = make_net(spec.build(3, WIDTH), network=two_channels(), lr=0.05)
+        with seeded(0, CPU):  # the order of the two sides is random
+            train(net, self.run(25))
+        history = net.history[:, "train_loss"]
+        assert np.mean(history[-5:]) < 0.8 * np.mean(history[:5])
+        assert len(net.history[-1]["batches"]) == PairedBatches(Y, 16).n_batches
+        rows = Rows(X, device=CPU)
+        row, column = np.divmod(np.arange(48 * 48), 48)
+        score = score_codes(net, rows, rows, row, column)
+        assert score[Y[row] == Y[column]].mean() > score[Y[row] != Y[column]].mean()
+
+    @pytest.mark.parametrize("network", [two_towers, lambda: SiameseNetwork(small_tower(), WIDTH)])
+    def test_networks_with_embeddings_learn_from_them_too(self, network):
+        net = make_net(ContrastiveLoss(margin=1.0).build(3, WIDTH), network=network())
+        train(net, self.run(10))
+        assert net.history[-1]["train_loss"] < 0.8 * net.history[0]["train_loss"]
+
+
+def test_two_towers_learn_from_rows():
+    net = make_net(ContrastiveLoss(margin=1.0).build(3, WIDTH), network=two_towers())
+    before = [copy.deepcopy(tower.state_dict()) for tower in net.module_.towers]
+    train(net, make_run(10))
+    assert net.history[-1]["train_loss"] < 0.8 * net.history[0]["train_loss"]
+    for tower, old in zip(net.module_.towers, before, strict=True):
+        assert not same_state(tower.state_dict(), old)
+
+
+class TestEmbedOfASide:
+    @pytest.mark.parametrize("side", [0, 1])
+    def test_two_towers(self, side):
+        net, rows = make_net(network=two_towers()), Rows(X, device=CPU)
+        with torch.no_grad():
+            z = net.module_.towers[side].eval()(torch.from_numpy(X.copy()))
+        expected = (z / z.norm(dim=1, keepdim=True)).numpy()
+        np.testing.assert_allclose(embed(net, rows, side), expected, rtol=1e-5, atol=1e-6)
+        rows.rows_at_once = 7
+        np.testing.assert_allclose(embed(net, rows, side), expected, rtol=1e-5, atol=1e-6)
+
+    def test_one_tower_has_no_sides(self):
+        net, rows = make_net(), Rows(X, device=CPU)
+        assert np.array_equal(embed(net, rows, 0), embed(net, rows, 1))
+        assert not np.allclose(embed(make_net(network=two_towers()), rows, 1), embed(net, rows, 1))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from siamese_sklearn.pairs import Pairs, make_pairs, make_triplets
+from siamese_sklearn.pairs import Pairs, count_pairs, draw_pairs, make_pairs, make_triplets
 
 TABLE = np.arange(12.0).reshape(6, 2)
 
@@ -248,3 +248,59 @@ def test_triplets_of_thousands_of_classes():
     assert (y[triplets.anchor] == y[triplets.positive]).all()
     assert (y[triplets.anchor] != y[triplets.negative]).all()
     assert (triplets.anchor != triplets.positive).all()
+
+
+CLASS_NUMBERS = st.lists(st.integers(0, 4), min_size=1, max_size=25).map(
+    lambda y: np.unique(np.random.default_rng(len(y)).permutation(y), return_inverse=True)[1]
+)
+
+
+def draw(labels, n_same, n_different, seed):
+    """Unordered pairs of row numbers: those drawn as the same, those drawn as different."""
+    rows = draw_pairs(labels, n_same, n_different, np.random.default_rng(seed))
+    assert rows.shape == (n_same + n_different, 2)
+    pairs = [frozenset(pair) for pair in rows.tolist()]
+    return pairs[:n_same], pairs[n_same:]
+
+
+@settings(deadline=None, max_examples=100)
+@given(labels=CLASS_NUMBERS)
+def test_count_of_pairs(labels):
+    same, different = every_pair(labels)
+    found = count_pairs(labels)
+    assert found == (len(same), len(different))
+    assert all(isinstance(number, int) for number in found)
+
+
+def test_count_of_more_pairs_than_fit_into_32_bits():
+    """Two classes of n rows: n (n - 1) same pairs, n^2 different ones."""
+    n = 100_000
+    assert count_pairs(np.repeat([0, 1], n)) == (n * (n - 1), n * n)
+
+
+@settings(deadline=None, max_examples=150)
+@given(labels=CLASS_NUMBERS, data=st.data(), seed=st.integers(0, 1000))
+def test_drawn_pairs_are_distinct_and_the_same_ones_come_first(labels, data, seed):
+    every_same, every_different = every_pair(labels)
+    n_same = data.draw(st.integers(0, len(every_same)))
+    n_different = data.draw(st.integers(0, len(every_different)))
+    same, different = draw(labels, n_same, n_different, seed)
+    assert len(set(same)) == n_same
+    assert len(set(different)) == n_different
+    assert set(same) <= every_same
+    assert set(different) <= every_different
+
+
+@settings(deadline=None, max_examples=50)
+@given(labels=CLASS_NUMBERS, seed=st.integers(0, 1000))
+def test_all_pairs_are_drawn_if_as_many_are_asked_for(labels, seed):
+    same, different = draw(labels, *count_pairs(labels), seed)
+    assert (set(same), set(different)) == every_pair(labels)
+
+
+def test_the_generator_alone_decides_which_pairs_are_drawn():
+    labels = np.repeat([0, 1, 2], 20)
+    first, again, other = (draw(labels, 10, 25, seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first[0] != other[0]
+    assert first[1] != other[1]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from siamese_sklearn.sampling import SAMPLES_PER_CLASS, BalancedBatches, ShuffledBatches
+from siamese_sklearn.sampling import SAMPLES_PER_CLASS, BalancedBatches, PairedBatches, ShuffledBatches
 
 COUNTS = st.lists(st.integers(1, 40), min_size=2, max_size=12)
 
@@ -182,6 +182,7 @@ def test_the_generators_of_numpy_are_left_alone():
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     epoch(BalancedBatches(labels_of([40, 17, 3, 1]), 16))
     epoch(ShuffledBatches(10, 4))
+    epoch(PairedBatches(labels_of([40, 17, 3, 1]), 16))
     assert (np.random.get_state()[1] == before).all()  # noqa: NPY002
 
 
@@ -231,3 +232,100 @@ def test_shuffled_batches_differ_from_epoch_to_epoch():
     batches, rng = ShuffledBatches(50, 50), np.random.default_rng(0)
     (first,), (second,) = batches.epoch(rng), batches.epoch(rng)
     assert first.tolist() != second.tolist() != list(range(50))
+
+
+@settings(deadline=None, max_examples=100)
+@given(counts=COUNTS, batch_size=st.integers(4, 48), seed=st.integers(0, 1000))
+@example(counts=[1, 1], batch_size=4, seed=0)
+@example(counts=[1, 1, 1], batch_size=4, seed=0)
+@example(counts=[40, 1], batch_size=4, seed=0)
+def test_pairs_have_the_rows_of_balanced_batches_on_the_left_and_others_of_the_batch_on_the_right(
+    counts, batch_size, seed
+):
+    labels = np.random.default_rng(seed).permutation(labels_of(counts))
+    batches, balanced = PairedBatches(labels, batch_size), BalancedBatches(labels, batch_size)
+    ours = epoch(batches, seed)
+    assert len(ours) == batches.n_batches == balanced.n_batches
+    for (left, right), rows in zip(ours, epoch(balanced, seed), strict=True):
+        assert left.dtype == right.dtype == np.int64
+        assert left.tolist() == rows.tolist()
+        assert set(right.tolist()) <= set(rows.tolist())
+        assert (left != right).all()
+
+
+@settings(deadline=None, max_examples=100)
+@given(counts=COUNTS, batch_size=st.integers(4, 48), seed=st.integers(0, 1000))
+@example(counts=[40, 1], batch_size=4, seed=0)
+@example(counts=[2, 1, 1, 1], batch_size=4, seed=0)
+def test_half_of_the_rows_have_a_partner_of_their_class_where_there_is_one(counts, batch_size, seed):
+    """Of B rows, ceil(B / 2) are to have one; those without another of their class in the batch cannot.
+
+    In a batch of one class all have one.
+    """
+    labels = labels_of(counts)
+    for left, right in epoch(PairedBatches(labels, batch_size), seed):
+        n_of_class = Counter(labels[left].tolist())
+        with_mate = np.array([n_of_class[label] > 1 for label in labels[left]])
+        same = labels[left] == labels[right]
+        assert not same[~with_mate].any()
+        half = -(-len(left) // 2)
+        if len(n_of_class) == 1:
+            assert same.all()
+        else:
+            assert half - (~with_mate).sum() <= same.sum() <= min(half, with_mate.sum())
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    count=st.integers(2, 30),
+    n_classes=st.integers(2, 8),
+    batch_size=st.integers(4, 48),
+    seed=st.integers(0, 1000),
+)
+def test_pairs_of_balanced_classes_are_half_same(count, n_classes, batch_size, seed):
+    labels = labels_of([count] * n_classes)
+    for left, right in epoch(PairedBatches(labels, batch_size), seed):
+        assert (labels[left] == labels[right]).sum() == -(-len(left) // 2)
+
+
+@pytest.mark.parametrize("counts", [[3, 2, 1], [12, 4]])
+def test_partners_of_a_row_are_equally_likely(counts):
+    """A batch of all rows: "same" has chance 1/2 for rows with another of their class, 0 for others.
+
+    Of the second labels, the rows of the rarer class are drawn again, and a batch is in order of rows.
+    """
+    labels, n_epochs = labels_of(counts), 1000
+    n = len(labels)
+    batches, rng = PairedBatches(labels, 2 * n), np.random.default_rng(0)
+    assert batches.n_batches == 1
+    times = Counter(
+        (int(i), int(j)) for _ in range(n_epochs) for pairs in batches.epoch(rng) for i, j in pairs.T
+    )
+    for i, j in itertools.product(range(n), repeat=2):
+        n_same, n_different = counts[labels[i]] - 1, n - counts[labels[i]]
+        if i == j:
+            chance = 0.0
+        elif labels[i] == labels[j]:
+            chance = 0.5 / n_same
+        else:
+            chance = (0.5 if n_same else 1.0) / n_different
+        assert abs(times[i, j] - n_epochs * chance) <= 5 * np.sqrt(n_epochs * chance * (1 - chance))
+
+
+def test_pairs_repeat_with_the_seed_and_differ_from_epoch_to_epoch():
+    batches, rng = PairedBatches(labels_of([9, 7, 3]), 8), np.random.default_rng(0)
+    first, second = (np.concatenate(list(batches.epoch(rng)), axis=1).tolist() for _ in range(2))
+    assert first != second
+    assert first == np.concatenate(epoch(batches), axis=1).tolist()
+
+
+def test_labels_of_pairs_may_be_any_integers_in_any_order():
+    codes = np.array([7, -3, 10**12])[np.random.default_rng(0).permutation(labels_of([9, 4, 1]))]
+    _, encoded = np.unique(codes, return_inverse=True)
+    ours, expected = epoch(PairedBatches(codes.tolist(), 8)), epoch(PairedBatches(encoded, 8))
+    assert [pairs.tolist() for pairs in ours] == [pairs.tolist() for pairs in expected]
+
+
+def test_batches_too_small_for_two_classes_of_two_are_an_error_for_pairs_too():
+    with pytest.raises(ValueError, match=r"^`batch_size` must be an integer of at least 4; got 3"):
+        PairedBatches([0, 0, 1, 1], 3)

@@ -3,12 +3,17 @@
 from siamese_sklearn._net._build import (
     build_net,
     check_net_params,
-    embed,
-    embedding_distance,
     set_learning_rate,
     train,
 )
 from siamese_sklearn._net._device import resolve_device, seeded, threads
+from siamese_sklearn._net._predict import (
+    cross_scores,
+    embed,
+    embedding_distance,
+    score_codes,
+    scores_by_distance,
+)
 from siamese_sklearn._net._rows import Rows
 from siamese_sklearn._net._run import TrainingRun, Watch
 
@@ -18,9 +23,12 @@ __all__ = [
     "Watch",
     "build_net",
     "check_net_params",
+    "cross_scores",
     "embed",
     "embedding_distance",
     "resolve_device",
+    "score_codes",
+    "scores_by_distance",
     "seeded",
     "set_learning_rate",
     "threads",

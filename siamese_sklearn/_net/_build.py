@@ -7,8 +7,6 @@ import inspect
 import warnings
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
@@ -16,7 +14,6 @@ from torch import Tensor, nn
 
 from siamese_sklearn._checks import check_option
 from siamese_sklearn._net._callbacks import Monitor, Progress, RetrievalStopping, restore, snapshot
-from siamese_sklearn._net._rows import Rows
 from siamese_sklearn._net._run import BatchIterator, TrainingRun
 
 __all__ = [
@@ -25,8 +22,6 @@ __all__ = [
     "build_net",
     "check_net_params",
     "check_optimizer",
-    "embed",
-    "embedding_distance",
     "set_learning_rate",
     "train",
 ]
@@ -37,6 +32,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
 }
 
+_OWN_LR = "own_lr"  # marks the parameter group of a loss's weights
 _COLLAPSED = 1e-3  # spread of the embeddings over their mean square norm
 
 # What we set ourselves, under the name of our own parameter.
@@ -61,7 +57,7 @@ _TAKEN = {
 
 
 class Criterion(nn.Module):
-    """The loss as skorch calls it: on the embeddings of rows, of pairs or of triplets."""
+    """The loss as skorch calls it: on embeddings of rows, pairs or triplets, or on the logits of pairs."""
 
     def __init__(self, loss: nn.Module) -> None:
         super().__init__()
@@ -72,15 +68,18 @@ class Criterion(nn.Module):
         """How many pairs or triplets had a part in the last value; None if the loss does not tell."""
         return getattr(self.loss, "n_active", None)
 
-    def forward(self, embeddings: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:
+    def forward(self, output: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:
         """Loss of a batch."""
+        loss: Any = self.loss
         value: Tensor
-        if isinstance(embeddings, Tensor):
-            value = self.loss(embeddings, target)
-        elif len(embeddings) == 2:
-            value = self.loss.forward_pairs(*embeddings, target)  # type: ignore[operator]
+        if isinstance(output, Tensor) and output.ndim == 1:
+            value = loss.from_logits(output, target)
+        elif isinstance(output, Tensor):  # rows that passed two towers have two embeddings each
+            value = loss(output, target.repeat(len(output) // len(target)))
+        elif len(output) == 2:
+            value = loss.forward_pairs(*output, target)
         else:
-            value = self.loss.forward_triplets(*embeddings)  # type: ignore[operator]
+            value = loss.forward_triplets(*output)
         return value
 
 
@@ -124,6 +123,7 @@ def build_net(
     given = check_net_params(net_params)
     optimizer_class = check_optimizer(optimizer)
     options = _optimizer_options(optimizer_class, weight_decay, device, given)
+    options["param_groups"] = [*given.get("optimizer__param_groups", []), *_loss_group(loss)]
     ours = [("monitor", Monitor()), ("retrieval_stopping", RetrievalStopping()), ("progress", Progress())]
     settings: dict[str, Any] = {
         "module": module,
@@ -138,8 +138,8 @@ def build_net(
         "callbacks__print_log": None,
         "device": str(device),
         "verbose": 0,
-        **{f"optimizer__{key}": value for key, value in options.items()},
         **given,
+        **{f"optimizer__{key}": value for key, value in options.items()},
     }
     try:
         net = _Net(**settings)
@@ -191,12 +191,6 @@ def check_optimizer(optimizer: str | type[torch.optim.Optimizer]) -> type[torch.
     )
 
 
-def embedding_distance(net: NeuralNet) -> str:
-    """Name of the distance between embeddings: that of the loss, or its root if it is squared."""
-    distance = getattr(net.criterion_.loss, "distance", "euclidean")
-    return distance if distance in ("manhattan", "cosine") else "euclidean"
-
-
 def set_learning_rate(net: NeuralNet, lr: float, weight_decay: float) -> None:
     """Go on with changed values; one that is as before leaves alone what a scheduler has made of it."""
     changed: dict[str, float] = {}
@@ -207,7 +201,8 @@ def set_learning_rate(net: NeuralNet, lr: float, weight_decay: float) -> None:
         net.optimizer__weight_decay = weight_decay
         changed["weight_decay"] = weight_decay
     for group in net.optimizer_.param_groups:
-        group.update(changed)
+        if not group.get(_OWN_LR, False):
+            group.update(changed)
 
 
 def train(net: NeuralNet, run: TrainingRun) -> None:
@@ -227,22 +222,6 @@ def train(net: NeuralNet, run: TrainingRun) -> None:
         for name in ("monitor", "retrieval_stopping", "progress"):
             dict(net.callbacks_)[name].release()
         raise
-
-
-def embed(module: nn.Module, rows: Rows) -> npt.NDArray[np.float32]:
-    """Embeddings of all rows, in slices.
-
-    Returns
-    -------
-    array of shape (n, n_components)
-    """
-    module.eval()
-    width: Any = module.n_components
-    embeddings = np.empty((len(rows), width), dtype=np.float32)
-    with torch.inference_mode():
-        for part in rows.slices():
-            embeddings[part] = module(rows.take(part)).float().cpu().numpy()
-    return embeddings
 
 
 def _conclude(net: NeuralNet, run: TrainingRun, n_epochs_before: int) -> None:
@@ -297,3 +276,9 @@ def _optimizer_options(
     if optimizer in OPTIMIZERS.values() and device.type in ("cpu", "cuda") and not has_chosen:
         options["fused"] = True
     return options
+
+
+def _loss_group(loss: nn.Module) -> list[tuple[str, dict[str, Any]]]:
+    """Parameter group of a loss's own weights: their own learning rate, and no decay."""
+    lr = getattr(loss, "lr", None)
+    return [] if lr is None else [("loss.*", {"lr": lr, "weight_decay": 0.0, _OWN_LR: True})]

@@ -186,7 +186,7 @@ def _flush_denormals(optimizer: torch.optim.Optimizer) -> None:
 def _spread(embeddings: Tensor | tuple[Tensor, ...]) -> float:
     """Variance of the embeddings about their mean, over their mean square norm: 0 collapsed, 1 all around."""
     rows = embeddings if isinstance(embeddings, Tensor) else torch.cat(embeddings)
-    rows = rows.detach().double()
+    rows = rows.detach().double().reshape(len(rows), -1)  # logits of a 2-channel network have one column
     mean_square = rows.square().sum(1).mean()
     variance = (rows - rows.mean(0)).square().sum(1).mean()
     return float(variance / mean_square.clamp(min=torch.finfo(rows.dtype).tiny))

@@ -42,7 +42,7 @@ class Rows:
         self.device = device
         self._takes = [_taker(side, device) for side in sides]
         most = _SPARSE_ROWS_AT_ONCE if any(map(sparse.issparse, sides)) else _ROWS_AT_ONCE
-        self._rows_at_once = max(min(_NUMBERS_AT_ONCE // max(math.prod(self.row_shape), 1), most), 1)
+        self.rows_at_once = max(min(_NUMBERS_AT_ONCE // max(math.prod(self.row_shape), 1), most), 1)
 
     def __len__(self) -> int:
         return self.n_rows
@@ -58,8 +58,8 @@ class Rows:
 
     def slices(self) -> Iterator[slice]:
         """Cut all rows into slices that can be worked on at once."""
-        for start in range(0, self.n_rows, self._rows_at_once):
-            yield slice(start, start + self._rows_at_once)
+        for start in range(0, self.n_rows, self.rows_at_once):
+            yield slice(start, start + self.rows_at_once)
 
 
 def _taker(side: Any, device: torch.device) -> Callable[[Index], Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from siamese_sklearn._net._rows import Batch, Rows
-from siamese_sklearn.sampling import BalancedBatches, ShuffledBatches
+from siamese_sklearn.sampling import Batches
 
 __all__ = ["BatchIterator", "TrainingRun", "Watch"]
 
@@ -44,7 +44,7 @@ class TrainingRun(Dataset[Any]):
     rows: Rows
     target: Tensor  # labels of rows, or same of pairs, or zeros of triplets; (n,)
     kept: npt.NDArray[np.int64]  # the rows to train on, of which `batches` gives positions
-    batches: BalancedBatches | ShuffledBatches
+    batches: Batches
     rng: np.random.Generator
     n_epochs: int
     augment: Callable[[Tensor], Tensor] | None = None
@@ -58,10 +58,16 @@ class TrainingRun(Dataset[Any]):
         """Yield (batch, target) for one epoch."""
         for positions in self.batches.epoch(self.rng):
             index = self.kept[positions]
-            batch = self.rows.take(index)
+            batch = self._batch(index)
             if self.augment is not None:
                 batch = self._augmented(batch, self.augment)
-            yield batch, self.target[torch.from_numpy(index).to(self.target.device)]
+            target = self.target[torch.from_numpy(index).to(self.target.device)]
+            yield batch, target if index.ndim == 1 else (target[0] == target[1]).long()
+
+    def _batch(self, index: npt.NDArray[np.int64]) -> Batch:
+        if index.ndim == 1:
+            return self.rows.take(index)
+        return tuple(self.rows.sides(side)[0] for side in index)
 
     def _augmented(self, batch: Batch, augment: Callable[[Tensor], Tensor]) -> Batch:
         if isinstance(batch, tuple):

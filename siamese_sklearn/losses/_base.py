@@ -12,18 +12,22 @@ from torch import Tensor, nn
 from siamese_sklearn._checks import check_option
 from siamese_sklearn.distances import DISTANCES
 
-__all__ = ["EmbeddingLoss", "LossSpec", "mean_or_zero"]
+__all__ = ["EmbeddingLoss", "LossSpec", "TupleLoss", "mean_or_zero"]
 
 
 class LossSpec(BaseEstimator, ABC):
     """The parameters of a loss, in scikit-learn's manner (``clone``, ``get_params``, ``set_params``).
 
     `build` checks the parameters and makes the ``nn.Module``. A subclass names the values that its parameters
-    take in `distances` and `minings`; both are empty for a loss that has no such parameter.
+    take in `distances` and `minings`; both are empty for a loss that has no such parameter. `takes_tuples`
+    says that it builds a `TupleLoss`, which takes given pairs and triplets too, `takes_logits` that it builds
+    one with ``from_logits``, for networks that give logits.
     """
 
     distances: ClassVar[tuple[str, ...]] = ()
     minings: ClassVar[tuple[str, ...]] = ()
+    takes_tuples: ClassVar[bool] = False
+    takes_logits: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
@@ -52,11 +56,10 @@ class LossSpec(BaseEstimator, ABC):
 
 
 class EmbeddingLoss(nn.Module, ABC):
-    """A loss on the embeddings of a batch.
+    """A loss on the embeddings of a batch and its labels.
 
-    ``module(embeddings, labels)`` makes the pairs or triplets of the batch; `forward_pairs` and
-    `forward_triplets` take ones that are given. Each is computed in float32 or wider, under autocast too, and
-    is zero (with a gradient of zero) for a batch that holds no valid pair or triplet.
+    It is computed in float32 or wider, under autocast too, and is zero (with a gradient of zero) for a batch
+    that holds no valid pair or triplet.
 
     Parameters
     ----------
@@ -66,9 +69,13 @@ class EmbeddingLoss(nn.Module, ABC):
     Attributes
     ----------
     n_active : Tensor of shape ()
-        How many pairs or triplets had a part in the value of the last call; of a batch with labels, ordered
-        ones: row i with row j and row j with row i are two pairs.
+        How many terms had a part in the value of the last call: ordered pairs, triplets or rows, whatever the
+        loss sums over.
+    lr : float or None
+        Learning rate of the loss's own weights; None for a loss without weights.
     """
+
+    lr: float | None = None
 
     def __init__(self, distance: str) -> None:
         super().__init__()
@@ -76,7 +83,7 @@ class EmbeddingLoss(nn.Module, ABC):
         self.n_active = torch.zeros(())
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Loss of the pairs or triplets that `labels` make of the batch.
+        """Loss of the batch.
 
         Parameters
         ----------
@@ -90,6 +97,17 @@ class EmbeddingLoss(nn.Module, ABC):
         """
         with torch.autocast(embeddings.device.type, enabled=False):
             return self._from_labels(_at_least_float32(embeddings), labels)
+
+    @abstractmethod
+    def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor: ...
+
+
+class TupleLoss(EmbeddingLoss):
+    """A loss on pairs or triplets.
+
+    ``module(embeddings, labels)`` makes the pairs or triplets of the batch; `forward_pairs` and
+    `forward_triplets` take ones that are given.
+    """
 
     def forward_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
         """Loss of given pairs.
@@ -121,9 +139,6 @@ class EmbeddingLoss(nn.Module, ABC):
         """
         with torch.autocast(anchor.device.type, enabled=False):
             return self._from_triplets(*(_at_least_float32(side) for side in (anchor, positive, negative)))
-
-    @abstractmethod
-    def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor: ...
 
     @abstractmethod
     def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor: ...

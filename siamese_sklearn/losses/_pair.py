@@ -10,7 +10,7 @@ from torch import Tensor
 
 from siamese_sklearn._checks import check_number
 from siamese_sklearn.distances import paired, pairwise
-from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec, mean_or_zero
+from siamese_sklearn.losses._base import LossSpec, TupleLoss, mean_or_zero
 from siamese_sklearn.mining import hard, pair_masks
 
 __all__ = ["ContrastiveLoss", "ExponentialLoss", "contrastive", "exponential"]
@@ -64,7 +64,7 @@ def exponential(distance: Tensor, same: Tensor, bound: float) -> Tensor:
     return torch.where(same, (2 / bound) * distance.square(), 2 * bound * torch.exp(-2.77 / bound * distance))
 
 
-class _PairModule(EmbeddingLoss):
+class _PairModule(TupleLoss):
     """Mean of a formula over the same pairs plus its mean over the different pairs closer than `reach`."""
 
     def __init__(self, distance: str, mining: str, reach: float) -> None:
@@ -76,8 +76,16 @@ class _PairModule(EmbeddingLoss):
     def formula(self, distance: Tensor, same: Tensor) -> Tensor:
         """Loss of each pair from its distance."""
 
+    def _pairwise(self, embeddings: Tensor) -> Tensor:
+        """Distance of every row to every row, (B, B)."""
+        return pairwise(embeddings, distance=self.distance)
+
+    def _paired(self, left: Tensor, right: Tensor) -> Tensor:
+        """Distance of row i of `left` to row i of `right`, (B,)."""
+        return paired(left, right, self.distance)
+
     def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        distance = pairwise(embeddings, distance=self.distance)
+        distance = self._pairwise(embeddings)
         same, different = pair_masks(labels)
         if self.mining == "hard":
             anchor, farthest, nearest = hard(distance.detach(), same, different)
@@ -88,11 +96,10 @@ class _PairModule(EmbeddingLoss):
         return self._reduce(distance, same, different)
 
     def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
-        return self._reduce(paired(left, right, self.distance), same, ~same)
+        return self._reduce(self._paired(left, right), same, ~same)
 
     def _from_triplets(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        near, far = paired(anchor, positive, self.distance), paired(anchor, negative, self.distance)
-        distance = torch.stack([near, far])  # (2, B)
+        distance = torch.stack([self._paired(anchor, positive), self._paired(anchor, negative)])  # (2, B)
         same = torch.ones_like(distance, dtype=torch.bool)
         same[1] = False
         return self._reduce(distance, same, ~same)
@@ -161,13 +168,14 @@ class ContrastiveLoss(LossSpec):
 
     distances = ("euclidean", "manhattan", "cosine")
     minings = ("all", "hard")
+    takes_tuples = True
 
     def __init__(self, margin: float = 0.5, *, distance: str = "euclidean", mining: str = "all") -> None:
         self.margin = margin
         self.distance = distance
         self.mining = mining
 
-    def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
+    def build(self, n_classes: int, n_components: int) -> TupleLoss:
         distance = self._option("distance", self.distances)
         high, also = (2.0, ", which no cosine distance exceeds") if distance == "cosine" else (math.inf, "")
         margin = check_number(
@@ -216,6 +224,7 @@ class ExponentialLoss(LossSpec):
 
     distances = ("euclidean", "manhattan", "cosine")
     minings = ("all", "hard")
+    takes_tuples = True
 
     def __init__(
         self, bound: float | None = None, *, distance: str = "euclidean", mining: str = "all"
@@ -224,7 +233,7 @@ class ExponentialLoss(LossSpec):
         self.distance = distance
         self.mining = mining
 
-    def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
+    def build(self, n_classes: int, n_components: int) -> TupleLoss:
         distance = self._option("distance", self.distances)
         bound = self.bound
         if bound is None:

@@ -5,15 +5,88 @@ from __future__ import annotations
 import copy
 from typing import Any, TypeAlias
 
+import torch
 from sklearn.base import clone
-from torch import nn
+from torch import Tensor, nn
 
 from siamese_sklearn._checks import check_option
-from siamese_sklearn.losses._base import LossSpec
+from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec
 
-__all__ = ["LossLike", "make_loss"]
+__all__ = ["LossLike", "PluggedLoss", "make_loss"]
 
-LossLike: TypeAlias = str | LossSpec | nn.Module
+LossLike: TypeAlias = str | LossSpec | nn.Module | tuple[nn.Module, nn.Module]
+
+
+class PluggedLoss(nn.Module):
+    """A loss from elsewhere, alone or after a miner, as those of pytorch-metric-learning.
+
+    It is computed in float32 or wider, under autocast too, and its value is checked.
+
+    Parameters
+    ----------
+    loss : nn.Module
+        Called as ``loss(embeddings, labels)``, with a miner as ``loss(embeddings, labels, mined)``.
+    miner : nn.Module or None, default=None
+        Called as ``miner(embeddings, labels)``, without gradient; gives indices of pairs or triplets, in the
+        form that `loss` takes.
+
+    Attributes
+    ----------
+    distance : object
+        That of `loss`, "euclidean" if it has none.
+    lr : float or None
+        Learning rate of the weights of `loss`, if it has an attribute of that name; None for that of the
+        estimator.
+    n_active : Tensor or None
+        That of `loss`, if it has one.
+    """
+
+    def __init__(self, loss: nn.Module, miner: nn.Module | None = None) -> None:
+        super().__init__()
+        self.loss = loss
+        self.miner = miner
+
+    @property
+    def distance(self) -> Any:
+        """What `loss` says of its distance."""
+        return getattr(self.loss, "distance", "euclidean")
+
+    @property
+    def lr(self) -> float | None:
+        """What `loss` says of the learning rate of its weights."""
+        return getattr(self.loss, "lr", None)
+
+    @property
+    def n_active(self) -> Tensor | None:
+        """What `loss` says of its active terms."""
+        return getattr(self.loss, "n_active", None)
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Loss of the batch.
+
+        Parameters
+        ----------
+        embeddings : Tensor of shape (B, d)
+        labels : Tensor of shape (B,)
+
+        Returns
+        -------
+        Tensor of one number
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the loss returned something else, or what has no gradient.
+        """
+        with torch.autocast(embeddings.device.type, enabled=False):
+            embeddings = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+            if self.miner is None:
+                value = self.loss(embeddings, labels)
+            else:
+                with torch.no_grad():
+                    mined = self.miner(embeddings, labels)
+                value = self.loss(embeddings, labels, mined)
+        return _check_value(value, self.loss, differentiable=embeddings.requires_grad)
 
 
 def make_loss(
@@ -23,12 +96,14 @@ def make_loss(
     n_components: int,
     **overrides: Any,
 ) -> nn.Module:
-    """Build the loss, or copy a module.
+    """Build the loss, or copy and wrap what the user built.
 
     Parameters
     ----------
-    loss : str, LossSpec or nn.Module
-        A name in `registry`, a spec, or a module with ``forward(embeddings, labels)``, which is deep-copied.
+    loss : str, LossSpec, nn.Module or tuple
+        A name in `registry`, a spec, a module with ``forward(embeddings, labels)``, or a tuple (loss, miner)
+        of modules, called as ``loss(embeddings, labels, miner(embeddings, labels))``. Modules are
+        deep-copied.
     registry : dict of str to type
     n_classes, n_components : int
     **overrides
@@ -37,14 +112,20 @@ def make_loss(
     Returns
     -------
     nn.Module
+        An `EmbeddingLoss`, or a `PluggedLoss` with the copies.
 
     Raises
     ------
     ValueError, TypeError
         If `loss` is none of these, or a parameter has a value that the loss cannot take.
     """
-    if isinstance(loss, nn.Module):
+    if isinstance(loss, EmbeddingLoss):
         return copy.deepcopy(loss)
+    if isinstance(loss, nn.Module):
+        return PluggedLoss(copy.deepcopy(loss))
+    if isinstance(loss, tuple):
+        _check_tuple(loss)
+        return PluggedLoss(*copy.deepcopy(loss))
     spec = _make_spec(loss, registry)
     known = spec.get_params(deep=False)
     given = {key: value for key, value in overrides.items() if value is not None and key in known}
@@ -66,9 +147,41 @@ def _make_spec(loss: Any, registry: dict[str, type[LossSpec]]) -> LossSpec:
             f"`loss` is the class {loss.__name__}; pass an instance, {loss.__name__}({arguments})."
         )
     raise TypeError(
-        f"`loss` must be one of {', '.join(map(repr, registry))}, a spec such as TripletLoss(), or a "
-        f"torch.nn.Module with forward(embeddings, labels); got {loss!r}."
+        f"`loss` must be one of {', '.join(map(repr, registry))}, a spec such as TripletLoss(), a "
+        f"torch.nn.Module with forward(embeddings, labels), or a tuple (loss, miner) of two; got {loss!r}."
     )
+
+
+def _check_tuple(loss: tuple[Any, ...]) -> None:
+    if len(loss) == 2 and all(isinstance(member, nn.Module) for member in loss):
+        return
+    came = ", ".join(_kind(member) for member in loss)
+    raise TypeError(
+        "`loss`, as a tuple, must be (loss, miner), two torch.nn.Modules such as a loss and a miner of "
+        f"pytorch-metric-learning; got ({came})."
+    )
+
+
+def _kind(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
+def _check_value(value: Any, loss: nn.Module, *, differentiable: bool) -> Tensor:
+    """Return what a loss returned, if it can be trained with."""
+    name = type(loss).__name__
+    if not isinstance(value, Tensor):
+        raise TypeError(f"`loss`, a {name}, must return a tensor of one number; got {_kind(value)}.")
+    if value.numel() != 1:
+        raise ValueError(
+            f"`loss`, a {name}, must return one number for a batch, such as the mean; got a tensor of shape "
+            f"{tuple(value.shape)}."
+        )
+    if differentiable and not value.requires_grad:
+        raise ValueError(
+            f"`loss`, a {name}, returned a number without a gradient; compute it from the embeddings by "
+            "torch operations, without detach(), item() or numpy()."
+        )
+    return value
 
 
 def _check_taken(

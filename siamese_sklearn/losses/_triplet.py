@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -10,10 +12,10 @@ from torch.nn.functional import softplus
 
 from siamese_sklearn._checks import check_number
 from siamese_sklearn.distances import paired, pairwise
-from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec, mean_or_zero
+from siamese_sklearn.losses._base import LossSpec, TupleLoss, mean_or_zero
 from siamese_sklearn.mining import MINERS, every_triplet, pair_masks
 
-__all__ = ["TripletLoss", "soft_triplet", "triplet"]
+__all__ = ["TripletLoss", "TripletRatioLoss", "soft_triplet", "triplet", "triplet_ratio"]
 
 
 def triplet(near: Tensor, far: Tensor, margin: float) -> Tensor:
@@ -59,13 +61,42 @@ def soft_triplet(near: Tensor, far: Tensor) -> Tensor:
     return softplus(near - far)
 
 
-class _TripletModule(EmbeddingLoss):
-    """Mean over the selected triplets that are not yet solved by the margin."""
+def triplet_ratio(near: Tensor, far: Tensor) -> Tensor:
+    """Ratio loss of each triplet (Hoffer & Ailon 2015).
 
-    def __init__(self, distance: str, mining: str, margin: float | None) -> None:
+    Parameters
+    ----------
+    near, far : Tensor
+        Distances of the anchors to their positives and to their negatives.
+
+    Returns
+    -------
+    Tensor, of the same shape
+        |(p_near, p_far) - (0, 1)|^2 with (p_near, p_far) = softmax(D_ap, D_an).
+
+    Examples
+    --------
+    >>> import torch
+    >>> triplet_ratio(torch.tensor([1.0, 9.0]), torch.tensor([1.0, 0.0]))
+    tensor([0.5000, 1.9995])
+    """
+    return 2 * torch.sigmoid(near - far).square()  # p_near = 1 - p_far, so that both parts are equal
+
+
+class _TripletModule(TupleLoss):
+    """Mean of a formula over the selected triplets."""
+
+    def __init__(self, distance: str, mining: str) -> None:
         super().__init__(distance)
         self.mining = mining
-        self.margin = margin  # None: soft margin
+
+    @abstractmethod
+    def _every(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Mean over all triplets that the masks make; each (n, m), one row per anchor."""
+
+    @abstractmethod
+    def _reduce(self, near: Tensor, far: Tensor) -> Tensor:
+        """Mean over the triplets with these distances; each (T,)."""
 
     def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         distance = pairwise(embeddings, distance=self.distance)
@@ -83,29 +114,45 @@ class _TripletModule(EmbeddingLoss):
     def _from_triplets(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         return self._reduce(paired(anchor, positive, self.distance), paired(anchor, negative, self.distance))
 
-    def _reduce(self, near: Tensor, far: Tensor) -> Tensor:
-        if self.margin is None:
-            value, counted = soft_triplet(near, far), torch.ones_like(near, dtype=torch.bool)
-        else:
-            value = triplet(near, far, self.margin)
-            counted = value.detach() > 0
-        self.n_active = counted.sum()
-        return mean_or_zero(value.sum(), self.n_active)
+
+class _HingeModule(_TripletModule):
+    """Mean over the selected triplets that are not yet solved by the margin."""
+
+    def __init__(self, distance: str, mining: str, margin: float) -> None:
+        super().__init__(distance, mining)
+        self.margin = margin
 
     def _every(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        if self.margin is None:
-            return self._every_soft(distance, positive, negative)
         weight, self.n_active = every_triplet(distance.detach(), positive, negative, self.margin)
         total = (weight * distance).sum() + self.margin * self.n_active.to(distance.dtype)
         return mean_or_zero(total, self.n_active)
 
-    def _every_soft(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+    def _reduce(self, near: Tensor, far: Tensor) -> Tensor:
+        value = triplet(near, far, self.margin)
+        self.n_active = (value.detach() > 0).sum()
+        return mean_or_zero(value.sum(), self.n_active)
+
+
+class _SmoothModule(_TripletModule):
+    """Mean over all selected triplets of a formula that is never quite zero."""
+
+    margin = None
+
+    def __init__(self, distance: str, mining: str, formula: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__(distance, mining)
+        self.formula = formula
+
+    def _every(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """One row of negatives for each (anchor, positive): O(B^2 K) for K rows per class."""
         anchor, near = positive.nonzero(as_tuple=True)
-        value = soft_triplet(distance[anchor, near][:, None], distance[anchor])  # (n_positive_pairs, B)
+        value = self.formula(distance[anchor, near][:, None], distance[anchor])  # (n_positive_pairs, B)
         valid = negative[anchor]
         self.n_active = valid.sum()
         return mean_or_zero((value * valid).sum(), self.n_active)
+
+    def _reduce(self, near: Tensor, far: Tensor) -> Tensor:
+        self.n_active = torch.tensor(len(near), device=near.device)
+        return mean_or_zero(self.formula(near, far).sum(), self.n_active)
 
 
 class TripletLoss(LossSpec):
@@ -134,6 +181,8 @@ class TripletLoss(LossSpec):
 
     See Also
     --------
+    TripletRatioLoss : has no margin, and no triplet of it ever costs much more than another.
+    LiftedLoss : a smooth maximum over the rows that ``mining="hard"`` takes.
     ContrastiveLoss : a fixed margin for all pairs, for a threshold that serves all classes.
 
     References
@@ -156,6 +205,7 @@ class TripletLoss(LossSpec):
 
     distances = ("euclidean", "sqeuclidean", "manhattan", "cosine")
     minings = ("all", "semihard", "hard", "easy_positive", "random")
+    takes_tuples = True
 
     def __init__(
         self,
@@ -168,18 +218,65 @@ class TripletLoss(LossSpec):
         self.distance = distance
         self.mining = mining
 
-    def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
-        soft = isinstance(self.margin, str) and self.margin == "soft"
+    def build(self, n_classes: int, n_components: int) -> TupleLoss:
         mining = self._option("mining", self.minings)
-        margin = None
-        if not soft:
-            solved_at_zero = mining == "semihard"  # each of its negatives is beyond the positive
-            also = ', or "soft"' + (', with mining="semihard"' if solved_at_zero else "")
-            margin = check_number(
-                "TripletLoss.margin", self.margin, low=0, low_open=solved_at_zero, also=also
-            )
+        soft = isinstance(self.margin, str) and self.margin == "soft"
+        margin = 0.0 if soft else self._checked_margin(solved_at_zero=mining == "semihard")
         if self.distance is None:
             distance = "euclidean" if soft or mining == "hard" else "sqeuclidean"
         else:
             distance = self._option("distance", self.distances)
-        return _TripletModule(distance, mining, margin)
+        if soft:
+            return _SmoothModule(distance, mining, soft_triplet)
+        return _HingeModule(distance, mining, margin)
+
+    def _checked_margin(self, solved_at_zero: bool) -> float:
+        also = ', or "soft"' + (', with mining="semihard"' if solved_at_zero else "")
+        return check_number("TripletLoss.margin", self.margin, low=0, low_open=solved_at_zero, also=also)
+
+
+class TripletRatioLoss(LossSpec):
+    """Triplet ratio loss, that of the triplet network: which of two rows is of the anchor's class.
+
+    With (p_near, p_far) = softmax(D_ap, D_an), a triplet costs |(p_near, p_far) - (0, 1)|^2 = 2 p_near^2, at
+    most 2. The loss of a batch is the mean over the mined triplets.
+
+    Take it where some labels are wrong: a triplet that is far off costs little more than one that is just
+    undecided, and pulls less. It has no margin. Where the labels are right, `TripletLoss` usually goes
+    further.
+
+    Parameters
+    ----------
+    distance : {"euclidean", "manhattan", "cosine"}, default="euclidean"
+        The paper uses "euclidean".
+    mining : {"all", "semihard", "hard", "easy_positive", "random"}, default="all"
+        Which triplets of the batch, as for `TripletLoss`. "all" needs O(B^2 K) time and memory for batches of
+        B rows, K per class.
+
+    See Also
+    --------
+    TripletLoss : until a margin is kept, or softly with ``margin="soft"``.
+
+    References
+    ----------
+    Hoffer & Ailon, "Deep Metric Learning Using Triplet Network", SIMBAD 2015.
+
+    Examples
+    --------
+    >>> import torch
+    >>> module = TripletRatioLoss().build(n_classes=2, n_components=1)
+    >>> module(torch.tensor([[0.0], [1.0], [1.0]]), torch.tensor([0, 0, 1]))  # 2 / 4 and 2 / (1 + exp(-1))^2
+    tensor(0.7844)
+    """
+
+    distances = ("euclidean", "manhattan", "cosine")
+    minings = ("all", "semihard", "hard", "easy_positive", "random")
+    takes_tuples = True
+
+    def __init__(self, distance: str = "euclidean", *, mining: str = "all") -> None:
+        self.distance = distance
+        self.mining = mining
+
+    def build(self, n_classes: int, n_components: int) -> TupleLoss:
+        distance = self._option("distance", self.distances)
+        return _SmoothModule(distance, self._option("mining", self.minings), triplet_ratio)

@@ -1,0 +1,137 @@
+"""Random distortions of images, for the parameter `augment` of the estimators."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from siamese_sklearn._checks import check_boolean, check_number
+
+__all__ = ["ImageAugmenter"]
+
+
+class ImageAugmenter(BaseEstimator):
+    """Turn, scale, shear, shift, mirror and relight each image of a batch by random amounts of its own.
+
+    What a class keeps under these changes, the network does not have to learn from examples: the fewer
+    images there are, the more this helps. It runs in training only, on the device, a batch at a time. The
+    amounts are uniform between minus and plus the parameter, from torch's default generator, which `fit`
+    seeds.
+
+    Parameters
+    ----------
+    rotation : float, default=10.0
+        Degrees.
+    scale : float, default=0.1
+        Share of the size, below 1.
+    shift : float, default=0.08
+        Share of the image's sides, below 1; what comes in from outside repeats the border.
+    shear : float, default=5.0
+        Degrees, below 45.
+    flip : bool, default=False
+        Mirror half of the images from left to right. Right for faces, wrong for digits and letters.
+    contrast : float, default=0.0
+        Share of each image's contrast, below 1.
+    brightness : float, default=0.0
+        In standard deviations of each image.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from siamese_sklearn import SiameseEmbedder
+    >>> from siamese_sklearn.augmentation import ImageAugmenter
+    >>> ImageAugmenter(rotation=15)(torch.rand(5, 28, 28)).shape
+    torch.Size([5, 28, 28])
+    >>> SiameseEmbedder(augment=ImageAugmenter(flip=True)).get_params()["augment__flip"]
+    True
+    """
+
+    def __init__(
+        self,
+        rotation: float = 10.0,
+        *,
+        scale: float = 0.1,
+        shift: float = 0.08,
+        shear: float = 5.0,
+        flip: bool = False,
+        contrast: float = 0.0,
+        brightness: float = 0.0,
+    ) -> None:
+        self.rotation = rotation
+        self.scale = scale
+        self.shift = shift
+        self.shear = shear
+        self.flip = flip
+        self.contrast = contrast
+        self.brightness = brightness
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Distort a batch.
+
+        Parameters
+        ----------
+        images : Tensor of shape (B, H, W) or (B, C, H, W)
+
+        Returns
+        -------
+        Tensor of the same shape
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the batch is none of images, or a parameter is out of range.
+        """
+        self._check(images)
+        planes = images.reshape(len(images), -1, *images.shape[-2:])  # (B, C, H, W)
+        grid = affine_grid(self._matrices(planes), list(planes.shape), align_corners=False)
+        moved = grid_sample(planes, grid, padding_mode="border", align_corners=False)
+        return self._relit(moved).reshape(images.shape)
+
+    def _matrices(self, images: Tensor) -> Tensor:
+        """Make the maps from the places of the distorted image to those of the original; (B, 2, 3)."""
+        n = len(images)
+        angle = math.radians(self.rotation) * _uniform(n, images)
+        shear = torch.tan(math.radians(self.shear) * _uniform(n, images))
+        size = 1 + self.scale * _uniform(n, images)
+        across, down = (2 * self.shift * _uniform(n, images) for _ in range(2))  # the grid is 2 wide
+        mirror = 1 - 2 * (torch.rand(n, device=images.device) < 0.5).to(images) if self.flip else 1.0
+        cosine, sine = size * angle.cos(), size * angle.sin()
+        first = torch.stack([mirror * cosine, shear - sine, across], dim=1)
+        second = torch.stack([mirror * sine, cosine, down], dim=1)
+        return torch.stack([first, second], dim=1)
+
+    def _relit(self, images: Tensor) -> Tensor:
+        if self.contrast == 0 and self.brightness == 0:
+            return images
+        n = len(images)
+        mean = images.mean((1, 2, 3), keepdim=True)
+        spread = images.std((1, 2, 3), keepdim=True)
+        gain, lift = (
+            1 + self.contrast * _uniform(n, images),
+            self.brightness * _uniform(n, images),
+        )
+        return (images - mean) * gain.reshape(-1, 1, 1, 1) + mean + lift.reshape(-1, 1, 1, 1) * spread
+
+    def _check(self, images: Tensor) -> None:
+        if images.ndim not in (3, 4):
+            raise ValueError(
+                "`augment` is an ImageAugmenter, which takes images, X of shape (n, H, W) or (n, C, H, W); "
+                f"got a batch of shape {tuple(images.shape)}. Reshape X, or write a function for your rows."
+            )
+        name = type(self).__name__
+        check_number(f"{name}.rotation", self.rotation, low=0)
+        check_number(f"{name}.scale", self.scale, low=0, high=1, high_open=True)
+        check_number(f"{name}.shift", self.shift, low=0, high=1, high_open=True)
+        check_number(f"{name}.shear", self.shear, low=0, high=45, high_open=True)
+        check_boolean(f"{name}.flip", self.flip)
+        check_number(f"{name}.contrast", self.contrast, low=0, high=1, high_open=True)
+        check_number(f"{name}.brightness", self.brightness, low=0)
+
+
+def _uniform(n: int, like: Tensor) -> Tensor:
+    """Draw n numbers between -1 and 1."""
+    return 2 * torch.rand(n, device=like.device, dtype=like.dtype) - 1

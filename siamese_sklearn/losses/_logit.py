@@ -1,0 +1,260 @@
+"""Losses on logits: a head makes two embeddings the logit of "same", which the loss holds to the truth."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from siamese_sklearn._checks import check_number
+from siamese_sklearn.heads import HEADS, DistanceHead, Head, HeadLike, make_head
+from siamese_sklearn.losses._base import LossSpec
+from siamese_sklearn.losses._pair import _PairModule
+
+__all__ = ["BinaryCrossEntropyLoss", "HingeLoss", "LogitModule", "binary_cross_entropy", "hinge"]
+
+
+def binary_cross_entropy(logit: Tensor, same: Tensor) -> Tensor:
+    """Binary cross-entropy of each pair, minus the log-likelihood of the truth.
+
+    Parameters
+    ----------
+    logit : Tensor
+    same : bool Tensor, of the same shape
+
+    Returns
+    -------
+    Tensor, of the same shape
+        log(1 + exp(-logit)) where `same`, log(1 + exp(logit)) elsewhere.
+
+    Examples
+    --------
+    >>> import torch
+    >>> binary_cross_entropy(torch.tensor([0.0, 2.0]), torch.tensor([True, False]))
+    tensor([0.6931, 2.1269])
+    """
+    return softplus(torch.where(same, -logit, logit))
+
+
+def hinge(logit: Tensor, same: Tensor, margin: float) -> Tensor:
+    """Hinge loss of each pair.
+
+    Parameters
+    ----------
+    logit : Tensor
+    same : bool Tensor, of the same shape
+    margin : float
+
+    Returns
+    -------
+    Tensor, of the same shape
+        [margin - logit]+ where `same`, [margin + logit]+ elsewhere.
+
+    Examples
+    --------
+    >>> import torch
+    >>> hinge(torch.tensor([0.25, 0.25, 3.0]), torch.tensor([True, False, True]), margin=1.0)
+    tensor([0.7500, 1.2500, 0.0000])
+    """
+    return (margin - torch.where(same, logit, -logit)).clamp(min=0)
+
+
+class LogitModule(_PairModule):
+    """A loss on the logits that a head gives to pairs; minus the logit takes the part of the distance.
+
+    Parameters
+    ----------
+    head : Head
+    mining : {"all", "hard"}
+    lr : float
+        Learning rate of the head.
+
+    Attributes
+    ----------
+    distance : str
+        Of a `DistanceHead` its own distance; "euclidean" for other heads.
+    """
+
+    def __init__(self, head: Head, mining: str, lr: float) -> None:
+        distance = head.distance if isinstance(head, DistanceHead) else "euclidean"
+        super().__init__(distance, mining, reach=math.inf)
+        self.head = head
+        self.lr = lr
+
+    @abstractmethod
+    def of_logits(self, logit: Tensor, same: Tensor) -> Tensor:
+        """Loss of each pair from its logit."""
+
+    def from_logits(self, logits: Tensor, same: Tensor) -> Tensor:
+        """Loss of pairs from logits that a network gives itself; the head has no part.
+
+        Parameters
+        ----------
+        logits : Tensor of shape (B,)
+        same : Tensor of shape (B,)
+            1 where a pair is the same, else 0.
+
+        Returns
+        -------
+        Tensor of shape ()
+        """
+        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        same = same.bool()
+        return self._reduce(-wide, same, ~same)
+
+    def formula(self, distance: Tensor, same: Tensor) -> Tensor:
+        return self.of_logits(-distance, same)
+
+    def _pairwise(self, embeddings: Tensor) -> Tensor:
+        return -self.head.pairwise(embeddings)
+
+    def _paired(self, left: Tensor, right: Tensor) -> Tensor:
+        logits: Tensor = self.head(left, right)
+        return -logits
+
+
+class _BinaryCrossEntropyModule(LogitModule):
+    def of_logits(self, logit: Tensor, same: Tensor) -> Tensor:
+        return binary_cross_entropy(logit, same)
+
+
+class _HingeModule(LogitModule):
+    def __init__(self, head: Head, mining: str, lr: float, margin: float) -> None:
+        super().__init__(head, mining, lr)
+        self.margin = margin
+
+    def of_logits(self, logit: Tensor, same: Tensor) -> Tensor:
+        return hinge(logit, same, self.margin)
+
+
+class _LogitSpec(LossSpec):
+    """What the two specs share."""
+
+    minings = ("all", "hard")
+    heads: ClassVar[tuple[str, ...]] = tuple(HEADS)
+    takes_tuples = True
+    takes_logits = True
+
+    head: HeadLike
+    weights_lr: float
+
+    def _shared(self, n_components: int) -> tuple[Head, str, float]:
+        """Head, mining and learning rate, checked."""
+        mining = self._option("mining", self.minings)
+        lr = check_number(f"{type(self).__name__}.weights_lr", self.weights_lr, low=0, low_open=True)
+        return make_head(self.head, n_components), mining, lr
+
+
+class BinaryCrossEntropyLoss(_LogitSpec):
+    """Binary cross-entropy on the logit of a pair: the network learns how probably two things are the same.
+
+    A head turns the two embeddings of a pair into a logit o, the sigmoid of which is the probability of
+    "same". A same pair costs log(1 + exp(-o)), a different pair log(1 + exp(o)). The loss of a batch is the
+    mean over its same pairs plus the mean over its different pairs, so that the many different pairs of a
+    batch do not outweigh the few same ones; the probabilities are those of a world that has as many of each.
+
+    Take it for verification, where a probability is wanted or a distance is not enough ("difference",
+    "product"), and for networks that give logits and no embeddings.
+
+    Parameters
+    ----------
+    head : {"distance", "difference", "product"}, Head or torch.nn.Module, default="distance"
+        What makes a logit of two embeddings: a distance with a learned scale and offset, weighted absolute
+        differences (the paper's), or a small network on differences and products; see
+        `siamese_sklearn.heads`. It is trained along with the network, and is the attribute `head` of the
+        module. A module of your own has ``forward(left, right)``, which gives the logits, of shape (n,).
+    mining : {"all", "hard"}, default="all"
+        "all" takes every pair of the batch; "hard" takes, for each row that has both, its same row of the
+        lowest logit and its different row of the highest.
+    weights_lr : float, default=0.01
+        Learning rate of the head.
+
+    See Also
+    --------
+    HingeLoss : lets pairs alone that are right by a margin.
+    ContrastiveLoss : a margin on the distance itself, with nothing to learn in between.
+
+    References
+    ----------
+    Koch, Zemel & Salakhutdinov, "Siamese Neural Networks for One-shot Image Recognition", ICML Deep Learning
+    Workshop 2015.
+
+    Examples
+    --------
+    >>> import torch
+    >>> module = BinaryCrossEntropyLoss("distance").build(n_classes=2, n_components=2)
+    >>> embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
+    >>> labels, wrong = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0])
+    >>> round(module(embeddings, labels).item(), 3), round(module(embeddings, wrong).item(), 3)
+    (0.013, 7.513)
+    """
+
+    def __init__(self, head: HeadLike = "distance", *, mining: str = "all", weights_lr: float = 0.01) -> None:
+        self.head = head
+        self.mining = mining
+        self.weights_lr = weights_lr
+
+    def build(self, n_classes: int, n_components: int) -> LogitModule:
+        return _BinaryCrossEntropyModule(*self._shared(n_components))
+
+
+class HingeLoss(_LogitSpec):
+    """Hinge loss on the logit of a pair: every pair is to be on its side of zero, by a margin.
+
+    A head turns the two embeddings of a pair into a number o, above zero for "same". A pair costs
+    [margin - y o]+, where y is 1 for a same pair and -1 for a different one. The loss of a batch is the mean
+    over its same pairs plus the mean over its different pairs, so that the many different pairs of a batch do
+    not outweigh the few same ones. The paper adds weight decay, `weight_decay` of the estimators.
+
+    Take it for verification in place of `BinaryCrossEntropyLoss` where some pairs are very easy, or some
+    labels wrong: the former stop to have a part, and the latter cost less.
+
+    Parameters
+    ----------
+    margin : float, default=1.0
+        From which |o| on a pair that is on the right side costs nothing.
+    head : {"distance", "difference", "product"}, Head or torch.nn.Module, default="distance"
+        As for `BinaryCrossEntropyLoss`.
+    mining : {"all", "hard"}, default="all"
+        As for `BinaryCrossEntropyLoss`.
+    weights_lr : float, default=0.01
+        Learning rate of the head.
+
+    See Also
+    --------
+    BinaryCrossEntropyLoss : the smooth counterpart, whose logits are probabilities.
+
+    References
+    ----------
+    Zagoruyko & Komodakis, "Learning to Compare Image Patches via Convolutional Neural Networks", CVPR 2015.
+
+    Examples
+    --------
+    >>> import torch
+    >>> module = HingeLoss(margin=1.0).build(n_classes=2, n_components=2)
+    >>> embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
+    >>> labels, wrong = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0])
+    >>> round(module(embeddings, labels).item(), 3), round(module(embeddings, wrong).item(), 3)
+    (0.0, 9.0)
+    """
+
+    def __init__(
+        self,
+        margin: float = 1.0,
+        *,
+        head: HeadLike = "distance",
+        mining: str = "all",
+        weights_lr: float = 0.01,
+    ) -> None:
+        self.margin = margin
+        self.head = head
+        self.mining = mining
+        self.weights_lr = weights_lr
+
+    def build(self, n_classes: int, n_components: int) -> LogitModule:
+        margin = check_number("HingeLoss.margin", self.margin, low=0, low_open=True)
+        return _HingeModule(*self._shared(n_components), margin)

@@ -1,0 +1,98 @@
+"""From what the user gave as `architecture` and `tower` to the network that training calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from torch import Tensor, nn
+
+from siamese_sklearn.towers._layers import Standardize
+from siamese_sklearn.towers._resolve import TowerLike, make_tower
+from siamese_sklearn.towers._siamese import (
+    PseudoSiameseNetwork,
+    SiameseNetwork,
+    TwoChannelNetwork,
+    stack_channels,
+)
+from siamese_sklearn.towers._spec import TowerSpec
+
+__all__ = ["ARCHITECTURES", "make_network"]
+
+ARCHITECTURES = ("siamese", "pseudo_siamese", "two_channel")
+
+Slices: TypeAlias = Callable[[], Iterable[tuple[Tensor, ...]]]
+
+_ROWS_TRIED = 2
+
+
+def make_network(
+    architecture: str,
+    tower: TowerLike | tuple[TowerLike, TowerLike],
+    slices: Slices,
+    n_components: int,
+    *,
+    normalize: bool,
+) -> nn.Module:
+    """Build the network, and let its `Standardize` layers learn the data's mean and scale.
+
+    Parameters
+    ----------
+    architecture : {"siamese", "pseudo_siamese", "two_channel"}
+    tower : tower, or for "pseudo_siamese" a tuple of two
+        As `make_tower` takes it.
+    slices : callable
+        Gives the data anew at each call: slices of rows, (x,), or of the sides of pairs or triplets.
+    n_components : int
+    normalize : bool
+        Scale embeddings to unit norm.
+
+    Returns
+    -------
+    torch.nn.Module
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a tower cannot be built or does not fit the data, or two are given where one is used.
+    """
+    if isinstance(tower, tuple) and (architecture != "pseudo_siamese" or len(tower) != 2):
+        raise ValueError(
+            '`tower` can be a tuple of two, (left, right), for architecture="pseudo_siamese" only; got '
+            f"{len(tower)} with architecture={architecture!r}."
+        )
+    if architecture == "two_channel":
+        return TwoChannelNetwork(_fitted_tower(tower, lambda: _stacked(slices), 1))
+    # On a line, unit norm would leave nothing but the sign, and no gradient to learn from.
+    options = {"normalize": normalize and n_components > 1, "may_write": not _is_ours(tower)}
+    if architecture == "pseudo_siamese":
+        left, right = tower if isinstance(tower, tuple) else (tower, tower)
+        left = _fitted_tower(left, lambda: (sides[0] for sides in slices()), n_components)
+        right = _fitted_tower(right, lambda: (sides[-1] for sides in slices()), n_components)
+        return PseudoSiameseNetwork(left, right, n_components, **options)
+    shared = _fitted_tower(tower, lambda: (side for sides in slices() for side in sides), n_components)
+    return SiameseNetwork(shared, n_components, **options)
+
+
+def _fitted_tower(tower: Any, batches: Callable[[], Iterable[Tensor]], width: int) -> nn.Module:
+    first = next(iter(batches()))[:_ROWS_TRIED]
+    module = make_tower(tower, first.cpu(), width)
+    for layer in module.modules():
+        if isinstance(layer, Standardize):
+            layer.fit(batches())
+    return module
+
+
+def _stacked(slices: Slices) -> Iterable[Tensor]:
+    """Pairs as channels, in both orders; rows with themselves."""
+    for sides in slices():
+        left, right = sides[0], sides[-1]
+        yield stack_channels(left, right)
+        if left is not right:
+            yield stack_channels(right, left)
+
+
+def _is_ours(tower: Any) -> bool:
+    """Whether towers are built-in ones, which never write into their input."""
+    towers = tower if isinstance(tower, tuple) else (tower,)
+    return all(isinstance(each, str | TowerSpec) for each in towers)
