@@ -63,8 +63,8 @@ class SiamesePairClassifier(ClassifierMixin, Verifier):
         the stacked pair, (B, 2 C, H, W) or (B, 2 d), to (B, 1).
     loss : str, loss spec or torch.nn.Module, default="binary_cross_entropy"
         As in `SiameseEmbedder`. "binary_cross_entropy" and "hinge" train a `head`; the others shape a
-        distance, which is the score. Given `Pairs`, a loss on pairs or triplets is needed;
-        for "two_channel" one on logits.
+        distance, which is the score. Given `Pairs`, a loss on pairs or triplets is needed; for
+        "two_channel" one on logits.
     head : {"distance", "difference", "product"}, Head or torch.nn.Module, default=None
         What turns two embeddings into the logit of "same", in place of the one that `loss` has; None leaves
         that. See `siamese_sklearn.heads`. A loss without a head, and "two_channel", leave it unused.
@@ -432,7 +432,7 @@ class SiamesePairClassifier(ClassifierMixin, Verifier):
 def _replaced(labels: npt.NDArray[Any], where: npt.NDArray[np.bool_], label: Any) -> npt.NDArray[Any]:
     """`labels` with `label` at some places, in a dtype that holds both kinds."""
     both = np.asarray([label])
-    kinds = {"U" if array.dtype.kind == "U" else "number" for array in (labels, both)}
+    kinds = {"number" if array.dtype.kind in "biuf" else array.dtype.kind for array in (labels, both)}
     dtype = np.result_type(labels, both) if len(kinds) == 1 else np.dtype(object)
     answer = labels.astype(dtype)
     answer[where] = label

@@ -15,7 +15,7 @@ __all__ = ["balanced_pairs", "held_out_pairs", "many_pairs", "probability_slope"
 Index = npt.NDArray[np.int64]
 
 _MOST_OF_A_KIND = 10_000
-_MOST_DIFFERENT = 1_000_000  # the false-accept rate is known to one in that many
+_MOST_FOR_RATES = 200_000  # of a kind; the false-accept rate is known to one in that many
 _DRAWS_PER_ROW = 10
 
 
@@ -28,7 +28,7 @@ def balanced_pairs(labels: Index, rng: np.random.Generator) -> tuple[Index, Inde
 def many_pairs(labels: Index, rng: np.random.Generator) -> tuple[Index, Index]:
     """Row numbers (n, 2) of pairs for rates, which the balance of the kinds does not change, and `same`."""
     n_same, n_different = count_pairs(labels)
-    n_same, n_different = min(n_same, _MOST_DIFFERENT), min(n_different, _MOST_DIFFERENT)
+    n_same, n_different = min(n_same, _MOST_FOR_RATES), min(n_different, _MOST_FOR_RATES)
     return draw_pairs(labels, n_same, n_different, rng), _kinds(n_same, n_different)
 
 

@@ -108,7 +108,7 @@ class Verifier(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[call-ar
             The class of each row, or 1 (same) and 0 (different).
         strategy, target, beta
             As in `siamese_sklearn.calibration.choose_threshold`. Of rows, "accuracy" and "f_beta" look at as
-            many same as different pairs, the others at up to a million of each kind.
+            many same as different pairs, the others at up to 200,000 of each kind.
 
         Returns
         -------

@@ -15,7 +15,7 @@ __all__ = ["ImageAugmenter"]
 
 
 class ImageAugmenter(BaseEstimator):
-    """Turn, scale, shear, shift, mirror and relight each image of a batch by random amounts of its own.
+    """Turn, scale, shear, shift, mirror, relight and partly erase each image of a batch, at random.
 
     What a class keeps under these changes, the network does not have to learn from examples: the fewer
     images there are, the more this helps. It runs in training only, on the device, a batch at a time. The
@@ -38,6 +38,13 @@ class ImageAugmenter(BaseEstimator):
         Share of each image's contrast, below 1.
     brightness : float, default=0.0
         In standard deviations of each image.
+    erase : float, default=0.0
+        Sides of a rectangle somewhere in the image, as a share of the image's sides, that is painted with the
+        image's mean (Zhong et al. 2020); it keeps the network from relying on one detail. Below 1.
+
+    References
+    ----------
+    Zhong, Zheng, Kang, Li & Yang, "Random Erasing Data Augmentation", AAAI 2020.
 
     Examples
     --------
@@ -60,6 +67,7 @@ class ImageAugmenter(BaseEstimator):
         flip: bool = False,
         contrast: float = 0.0,
         brightness: float = 0.0,
+        erase: float = 0.0,
     ) -> None:
         self.rotation = rotation
         self.scale = scale
@@ -68,6 +76,7 @@ class ImageAugmenter(BaseEstimator):
         self.flip = flip
         self.contrast = contrast
         self.brightness = brightness
+        self.erase = erase
 
     def __call__(self, images: Tensor) -> Tensor:
         """Distort a batch.
@@ -89,7 +98,7 @@ class ImageAugmenter(BaseEstimator):
         planes = images.reshape(len(images), -1, *images.shape[-2:])  # (B, C, H, W)
         grid = affine_grid(self._matrices(planes), list(planes.shape), align_corners=False)
         moved = grid_sample(planes, grid, padding_mode="border", align_corners=False)
-        return self._relit(moved).reshape(images.shape)
+        return self._erased(self._relit(moved)).reshape(images.shape)
 
     def _matrices(self, images: Tensor) -> Tensor:
         """Make the maps from the places of the distorted image to those of the original; (B, 2, 3)."""
@@ -116,6 +125,19 @@ class ImageAugmenter(BaseEstimator):
         )
         return (images - mean) * gain.reshape(-1, 1, 1, 1) + mean + lift.reshape(-1, 1, 1, 1) * spread
 
+    def _erased(self, images: Tensor) -> Tensor:
+        if self.erase == 0:
+            return images
+        inside = torch.ones((), dtype=torch.bool, device=images.device)
+        for axis in (2, 3):
+            size = images.shape[axis]
+            length = round(self.erase * size)
+            start = (torch.rand(len(images), device=images.device) * (size - length + 1)).long()
+            offset = torch.arange(size, device=images.device) - start[:, None]  # (B, size)
+            along = (offset >= 0) & (offset < length)
+            inside = inside & along.reshape(len(images), 1, *((size, 1) if axis == 2 else (1, size)))
+        return torch.where(inside, images.mean((1, 2, 3), keepdim=True), images)
+
     def _check(self, images: Tensor) -> None:
         if images.ndim not in (3, 4):
             raise ValueError(
@@ -130,6 +152,7 @@ class ImageAugmenter(BaseEstimator):
         check_boolean(f"{name}.flip", self.flip)
         check_number(f"{name}.contrast", self.contrast, low=0, high=1, high_open=True)
         check_number(f"{name}.brightness", self.brightness, low=0)
+        check_number(f"{name}.erase", self.erase, low=0, high=1, high_open=True)
 
 
 def _uniform(n: int, like: Tensor) -> Tensor:

@@ -105,6 +105,19 @@ def test_light_is_affine_in_each_image():
     torch.testing.assert_close(lit, expected, atol=1e-4, rtol=0)
 
 
+def test_a_rectangle_is_painted_with_the_mean():
+    images = torch.rand(200, 1, 10, 20, generator=torch.Generator().manual_seed(0))
+    painted = seeded(still(erase=0.3), images)
+    untouched = (painted - images).abs() < 1e-4
+    assert ((~untouched).sum((1, 2, 3)) == 3 * 6).all()  # 0.3 of 10 rows and of 20 columns
+    rows, columns = (~untouched).any(3).sum((1, 2)), (~untouched).any(2).sum((1, 2))
+    assert (rows == 3).all()
+    assert (columns == 6).all()
+    mean = images.mean((1, 2, 3), keepdim=True).expand_as(images)
+    torch.testing.assert_close(painted[~untouched], mean[~untouched], atol=1e-5, rtol=0)
+    assert (~untouched).any(0).all()  # every place is erased at some time
+
+
 def test_draws_come_from_the_default_generator():
     images = torch.rand(4, 8, 8)
     one, same, other = (seeded(ImageAugmenter(), images, seed) for seed in (0, 0, 1))
@@ -121,6 +134,7 @@ def test_draws_come_from_the_default_generator():
         ("shear", 45),
         ("contrast", 1),
         ("brightness", -0.1),
+        ("erase", 1.0),
         ("brightness", math.nan),
     ],
 )

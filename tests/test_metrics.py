@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from siamese_sklearn import (
     Pairs,
+    PairTransformer,
     SiameseEmbedder,
     SiamesePairClassifier,
     _retrieval,
@@ -624,6 +625,18 @@ def test_verification_scorers_serve_a_search_of_classifiers(halves, kind, archit
     assert search.best_score_ == areas.max()
     assert len(np.unique(areas)) > 2
     assert ((areas > 0.3) & (areas <= 1)).all()
+
+
+@verification_scorers
+def test_scorer_takes_a_pipeline_for_rows_and_pairs(name, halves):
+    X_train, X_test, y_train, y_test = halves
+    pipeline = make_pipeline(PairTransformer(StandardScaler()), quick_classifier()).fit(X_train, y_train)
+    scaler = StandardScaler().fit(X_train)
+    classifier = quick_classifier().fit(scaler.transform(X_train), y_train)
+    pairs, same = make_pairs(X_test, y_test, random_state=1)
+    scorer, _ = VERIFICATION[name]
+    assert scorer(pipeline, X_test, y_test) == scorer(classifier, scaler.transform(X_test), y_test)
+    assert scorer(pipeline, pairs, same) == scorer(classifier, pairs.map(scaler.transform), same)
 
 
 def test_folds_of_classes_not_seen_in_training():

@@ -46,13 +46,13 @@ from siamese_sklearn.heads import DistanceHead
 from siamese_sklearn.losses import BinaryCrossEntropyLoss
 
 CONFIGURATIONS = {
-    "contrastive": {},
-    "manhattan": {"distance": "manhattan", "normalize": False},
-    "cosine": {"distance": "cosine"},
+    "contrastive": {"loss": "contrastive"},
+    "manhattan": {"loss": "contrastive", "distance": "manhattan", "normalize": False},
+    "cosine": {"loss": "contrastive", "distance": "cosine"},
     "distance head": {"loss": "binary_cross_entropy"},
     "difference head": {"loss": "binary_cross_entropy", "head": "difference"},
     "product head": {"loss": "hinge", "head": "product"},
-    "two towers": {"architecture": "pseudo_siamese"},
+    "two towers": {"architecture": "pseudo_siamese", "loss": "contrastive"},
     "two channels": {"architecture": "two_channel", "loss": "hinge"},
 }
 ARCHITECTURES = {
@@ -175,6 +175,13 @@ class TestLearning:
         assert roc_auc_score(same, model.pair_score(pairs)) > 0.85
         assert model.score(X_test, y_test) > 0.75
 
+    @pytest.mark.parametrize("architecture", ARCHITECTURES)
+    def test_every_architecture_takes_the_defaults(self, halves, architecture):
+        model = SiamesePairClassifier(architecture=architecture, max_epochs=1, random_state=0)
+        model.fit(halves[0], halves[2])
+        assert model.predict(halves[1]).shape == (75,)
+        assert set(model.predict(Pairs(halves[1], halves[1][::-1])).tolist()) <= {0, 1}
+
     def test_a_two_channel_network_sees_both_images_as_channels(self, images):
         model = quick(**ARCHITECTURES["two_channel"], max_epochs=1).fit(images[0], images[2])
         first = next(layer for layer in model.net_.module_.modules() if isinstance(layer, nn.Conv2d))
@@ -200,7 +207,7 @@ class TestLearning:
     @pytest.mark.parametrize(
         ("given", "wanted"),
         [
-            ({"margin": 0.7, "mining": "hard"}, {"margin": 0.7, "mining": "hard"}),
+            ({"loss": "contrastive", "margin": 0.7, "mining": "hard"}, {"margin": 0.7, "mining": "hard"}),
             ({"loss": TripletLoss(margin=0.1), "distance": "cosine"}, {"margin": 0.1, "distance": "cosine"}),
             ({"loss": "hinge", "margin": 0.4, "mining": "hard"}, {"margin": 0.4, "mining": "hard"}),
             ({"loss": "hinge", "margin": 0.4, **ARCHITECTURES["two_channel"]}, {"margin": 0.4}),
@@ -231,7 +238,9 @@ class TestLearning:
         assert all(torch.equal(head.state_dict()[name], before[name]) for name in before)
         assert not torch.equal(model.net_.criterion_.loss.head.offset, head.offset)
 
-    @pytest.mark.parametrize("parameters", [{"head": "product"}, {"loss": "triplet", "head": "difference"}])
+    @pytest.mark.parametrize(
+        "parameters", [{"loss": "contrastive", "head": "product"}, {"loss": "triplet", "head": "difference"}]
+    )
     def test_a_loss_without_a_head_leaves_it_unused(self, halves, parameters):
         without = {**parameters, "head": None}
         decisions = [
@@ -686,6 +695,20 @@ class TestUnknown:
         assert found.tolist() == wanted
         assert 10 < sum(answer == label for answer in wanted) < 65
         assert found.dtype == (object if label == "unknown" else np.int64)
+
+    @pytest.mark.parametrize("name", ["difference head", "product head", "two channels"])
+    def test_a_score_of_just_the_threshold_reaches_it(self, models, halves, name):
+        model = models(name).set_params(unknown_label=-1)
+        score = float(model.decision_function(halves[1]).max(axis=1)[0])
+        assert model.set_threshold(score).predict(halves[1])[0] != -1
+        assert model.set_threshold(np.nextafter(np.float32(score), np.inf)).predict(halves[1])[0] == -1
+
+    @pytest.mark.parametrize("label", ["unknown", -1])
+    def test_days_as_classes(self, halves, label):
+        days = np.array(["2020-01-01", "2021-01-01", "2022-01-01"], dtype="datetime64[D]")
+        model = quick(unknown_label=label).fit(halves[0], days[halves[2]])
+        assert model.set_threshold(1e9).predict(halves[1]).tolist() == [label] * 75
+        assert set(model.set_threshold(-1e9).predict(halves[1]).tolist()) <= set(days.tolist())
 
     def test_names_in_long_and_short(self, halves):
         names = np.array(["a", "b", "c"])
@@ -1142,7 +1165,7 @@ class TestFailures:
                 r"tuple of two.*\(left, right\).*got 1",
             ),
             (
-                {"architecture": "two_channel"},
+                {"architecture": "two_channel", "loss": "contrastive"},
                 ValueError,
                 "no embeddings.*`loss`='contrastive' does not take; take one of 'binary_cross_entropy', ",
             ),
@@ -1165,7 +1188,7 @@ class TestFailures:
             quick().fit(halves[0], np.arange(75))
 
     def test_a_loss_on_labels_takes_no_pairs(self, halves):
-        with pytest.raises(TypeError, match=r"`loss` is a .*take.*'contrastive'"):
+        with pytest.raises(TypeError, match=r"`loss` is 'supcon', .*Take one of 'contrastive'"):
             quick(loss="supcon").fit(*make_pairs(halves[0], halves[2], random_state=0))
 
 

@@ -63,7 +63,7 @@ class TestBalancedAndManyPairs:
         labels = rng(seed).permutation(labels)
         every_same, every_different = every_pair(labels)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_thresholds, "_MOST_DIFFERENT", most)
+            patch.setattr(_thresholds, "_MOST_FOR_RATES", most)
             same, different = drawn(many_pairs(labels, rng(seed)))
         for found, possible in ((same, every_same), (different, every_different)):
             assert len(found) == len(set(found)) == min(most, len(possible))
@@ -76,7 +76,7 @@ class TestBalancedAndManyPairs:
 
     @pytest.mark.parametrize("draw", [balanced_pairs, many_pairs])
     def test_the_generator_alone_decides(self, draw, monkeypatch):
-        monkeypatch.setattr(_thresholds, "_MOST_DIFFERENT", 50)
+        monkeypatch.setattr(_thresholds, "_MOST_FOR_RATES", 50)
         labels = np.arange(60) % 4
         first, again, other = (draw(labels, rng(seed))[0] for seed in (1, 1, 2))
         assert np.array_equal(first, again)

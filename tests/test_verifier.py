@@ -22,15 +22,15 @@ from siamese_sklearn import Pairs, PairTransformer, SiamesePairClassifier, Tripl
 from siamese_sklearn.calibration import STRATEGIES, choose_threshold
 
 CONFIGURATIONS = {
-    "contrastive": {},
-    "manhattan": {"distance": "manhattan", "normalize": False},
-    "cosine": {"distance": "cosine"},
+    "contrastive": {"loss": "contrastive"},
+    "manhattan": {"loss": "contrastive", "distance": "manhattan", "normalize": False},
+    "cosine": {"loss": "contrastive", "distance": "cosine"},
     "exponential": {"loss": "exponential"},
     "triplet": {"loss": "triplet"},
-    "distance head": {"loss": "binary_cross_entropy"},
+    "distance head": {},
     "difference head": {"loss": "binary_cross_entropy", "head": "difference"},
     "product head": {"loss": "hinge", "head": "product"},
-    "two towers": {"architecture": "pseudo_siamese"},
+    "two towers": {"architecture": "pseudo_siamese", "loss": "contrastive"},
     "two towers, product head": {"architecture": "pseudo_siamese", "loss": "hinge", "head": "product"},
     "two channels": {"architecture": "two_channel", "loss": "hinge"},
 }
