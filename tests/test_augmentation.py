@@ -106,16 +106,17 @@ def test_light_is_affine_in_each_image():
 
 
 def test_a_rectangle_is_painted_with_the_mean():
-    images = torch.rand(200, 1, 10, 20, generator=torch.Generator().manual_seed(0))
+    noise = torch.rand(3000, 1, 10, 20, generator=torch.Generator().manual_seed(0))
+    images = (noise < 0.5).float()  # black and white: no pixel is near the mean
     painted = seeded(still(erase=0.3), images)
-    untouched = (painted - images).abs() < 1e-4
+    untouched = (painted - images).abs() < 0.1
     assert ((~untouched).sum((1, 2, 3)) == 3 * 6).all()  # 0.3 of 10 rows and of 20 columns
     rows, columns = (~untouched).any(3).sum((1, 2)), (~untouched).any(2).sum((1, 2))
     assert (rows == 3).all()
     assert (columns == 6).all()
     mean = images.mean((1, 2, 3), keepdim=True).expand_as(images)
     torch.testing.assert_close(painted[~untouched], mean[~untouched], atol=1e-5, rtol=0)
-    assert (~untouched).any(0).all()  # every place is erased at some time
+    assert (~untouched).any(0).all()  # every place; a corner once in 8 * 15 images
 
 
 def test_draws_come_from_the_default_generator():

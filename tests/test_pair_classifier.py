@@ -727,7 +727,8 @@ class TestUnknown:
         """Trained and calibrated on 0 to 6: 7, 8 and 9 are strangers more often than the others."""
         X_train, X_test, y_train, y_test = table
         known, known_test = y_train < 7, y_test < 7
-        model = quick(**LEARNING, unknown_label=-1, n_references=None).fit(X_train[known], y_train[known])
+        model = quick(**LEARNING, loss="contrastive", unknown_label=-1, n_references=None)
+        model.fit(X_train[known], y_train[known])
         model.calibrate_threshold(X_test[known_test], y_test[known_test], strategy="far", target=0.02)
         is_stranger = model.predict(X_test) == -1
         assert is_stranger[~known_test].mean() > is_stranger[known_test].mean() + 0.2

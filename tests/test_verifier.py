@@ -27,7 +27,7 @@ CONFIGURATIONS = {
     "cosine": {"loss": "contrastive", "distance": "cosine"},
     "exponential": {"loss": "exponential"},
     "triplet": {"loss": "triplet"},
-    "distance head": {},
+    "distance head": {"loss": "binary_cross_entropy"},
     "difference head": {"loss": "binary_cross_entropy", "head": "difference"},
     "product head": {"loss": "hinge", "head": "product"},
     "two towers": {"architecture": "pseudo_siamese", "loss": "contrastive"},
@@ -325,7 +325,8 @@ class TestHeldOutThreshold:
 
     def test_the_midpoint_is_accurate_on_pairs_not_seen(self, halves, pairs):
         """Three species of iris are told apart by their pairs: chance is one half."""
-        model = quick(max_epochs=20, lr=3e-3, validation_fraction=0.3).fit(halves[0], halves[2])
+        parameters = {"loss": "contrastive", "max_epochs": 20, "lr": 3e-3, "validation_fraction": 0.3}
+        model = quick(**parameters).fit(halves[0], halves[2])
         assert model.score(*pairs) > 0.85
 
     @pytest.mark.parametrize("early_stopping", [False, True])
