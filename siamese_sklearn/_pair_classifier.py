@@ -11,6 +11,7 @@ import torch
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
+from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -21,7 +22,7 @@ from siamese_sklearn._net import Rows, cross_scores, embedding_distance, scores_
 from siamese_sklearn._sides import Sides
 from siamese_sklearn._validation import check_names, check_rows, join_classes, keep_fitted_state
 from siamese_sklearn._verifier import Verifier
-from siamese_sklearn.heads import HeadLike
+from siamese_sklearn.heads import HEADS, HeadLike
 from siamese_sklearn.losses import LossLike
 from siamese_sklearn.towers import ARCHITECTURES, TowerLike
 
@@ -364,12 +365,21 @@ class SiamesePairClassifier(ClassifierMixin, Verifier):
         """
         answer = self.predict(X)
         if answer.dtype == object:  # names and numbers, which accuracy_score does not compare
+            y = column_or_1d(y)
+            check_consistent_length(y, answer)
             y, answer = np.asarray(y, dtype=object) == answer, np.ones(len(answer), dtype=bool)
         return float(accuracy_score(y, answer, sample_weight=sample_weight))
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_option("architecture", self.architecture, ARCHITECTURES)
+        if isinstance(self.head, str):
+            check_option("head", self.head, HEADS)
+        if self.unknown_label is not None and np.ndim(self.unknown_label) > 0:
+            raise TypeError(
+                f'`unknown_label` must be one label, such as -1 or "unknown", or None; got '
+                f"{self.unknown_label!r}."
+            )
         if self.n_references is not None:
             check_integer("n_references", self.n_references, low=1, also=" or None")
 

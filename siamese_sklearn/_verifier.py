@@ -56,6 +56,35 @@ class Verifier(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[call-ar
     _midpoint: float
     _other_side: RightSide | None = None
 
+    def partial_fit(
+        self, X: Any, y: npt.ArrayLike | None = None, classes: npt.ArrayLike | None = None
+    ) -> Self:
+        """Train for one epoch on the data given, going on from where training stopped.
+
+        The references enrolled are embedded anew, those of the data join them, and `threshold_` is learned
+        again, on rows held out of this call's data: a threshold that was calibrated or set has to be set
+        again. For the rest as in `SiameseEmbedder`.
+
+        Parameters
+        ----------
+        X, y
+            As in `fit`.
+        classes : array-like of shape (n_classes,), default=None
+            Classes that later calls will bring, for a loss with weights for each class. `classes_` holds
+            those enrolled, whatever is given here.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or the data cannot be used. A model fitted before stays as it was.
+        """
+        return super().partial_fit(X, y, classes)
+
     def pair_score(self, pairs: Any) -> npt.NDArray[np.float32]:
         """How alike the two sides of each pair are.
 
@@ -213,6 +242,8 @@ class Verifier(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[call-ar
 
     @property
     def _has_embedding(self) -> bool:
+        if hasattr(self, "net_"):  # `architecture` may have been set since
+            return not isinstance(self.net_.module_, TwoChannelNetwork)
         return self.architecture != "two_channel"
 
     @property
@@ -240,11 +271,16 @@ class Verifier(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[call-ar
         return check_sides(self, X, reset=reset, other=self._other_side)
 
     def _check_one_kind(self) -> None:
-        right = self.input_shape_ if self._other_side is None else self._other_side.input_shape_
-        if right != self.input_shape_:
+        if self._other_side is None:
+            return
+        left, right = (
+            (side.input_shape_, list(getattr(side, "feature_names_in_", [])))
+            for side in (self, self._other_side)
+        )
+        if left != right:
             raise ValueError(
-                f"The sides were fitted on rows of shape {self.input_shape_} and {right}, so rows of one "
-                "kind cannot be paired with each other; pass Pairs(left, right)."
+                f"The sides were fitted on rows of shape {left[0]} and {right[0]}, with columns of their own "
+                "kind, so rows of one kind cannot be paired with each other; pass Pairs(left, right)."
             )
 
     def _side(self, number: int) -> Any:

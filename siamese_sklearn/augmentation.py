@@ -109,8 +109,9 @@ class ImageAugmenter(BaseEstimator):
         across, down = (2 * self.shift * _uniform(n, images) for _ in range(2))  # the grid is 2 wide
         mirror = 1 - 2 * (torch.rand(n, device=images.device) < 0.5).to(images) if self.flip else 1.0
         cosine, sine = size * angle.cos(), size * angle.sin()
-        first = torch.stack([mirror * cosine, shear - sine, across], dim=1)
-        second = torch.stack([mirror * sine, cosine, down], dim=1)
+        aspect = images.shape[2] / images.shape[3]  # the grid is 2 wide and 2 high, whatever the image is
+        first = torch.stack([mirror * cosine, aspect * (shear - sine), across], dim=1)
+        second = torch.stack([mirror * sine / aspect, cosine, down], dim=1)
         return torch.stack([first, second], dim=1)
 
     def _relit(self, images: Tensor) -> Tensor:

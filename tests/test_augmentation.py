@@ -71,6 +71,19 @@ def test_rotation_turns_by_at_most_its_degrees():
     torch.testing.assert_close(torch.hypot(right, down), torch.full((200,), 6.0), atol=0.4, rtol=0)
 
 
+def test_rotation_of_an_oblong_image_keeps_distances():
+    images = torch.zeros(200, 21, 63)
+    images[:, 10, 37] = 1.0  # 6 right of the middle
+    places = [torch.arange(size) - size // 2 for size in (63, 21)]
+    moved = seeded(still(rotation=30.0), images)
+    right, down = (
+        (moved.sum(axis) @ place.float()) / moved.sum((1, 2))
+        for axis, place in zip((1, 2), places, strict=True)
+    )
+    assert torch.rad2deg(torch.atan2(down, right)).abs().max() > 25
+    torch.testing.assert_close(torch.hypot(right, down), torch.full((200,), 6.0), atol=0.4, rtol=0)
+
+
 def test_scale_changes_distances_from_the_middle():
     right, down = centres(seeded(still(scale=0.25), spots(x=6)))
     assert down.abs().max() < 0.05
