@@ -346,8 +346,11 @@ class SiamesePairClassifier(ClassifierMixin, Verifier):
         check_is_fitted(self)
         if isinstance(X, Sides):
             logit = self._slope * (self.pair_score(X).astype(np.float64) - self._midpoint)
-            return softmax(np.stack([np.zeros_like(logit), logit], axis=1), axis=1)
-        return softmax(self._slope * self._class_scores(X), axis=1)
+            logits = np.stack([np.zeros_like(logit), logit], axis=1)
+        else:
+            logits = self._slope * self._class_scores(X)
+        probabilities: FloatArray = softmax(logits, axis=1)
+        return probabilities
 
     def score(self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Accuracy of `predict`.
@@ -376,10 +379,7 @@ class SiamesePairClassifier(ClassifierMixin, Verifier):
         if isinstance(self.head, str):
             check_option("head", self.head, HEADS)
         if self.unknown_label is not None and np.ndim(self.unknown_label) > 0:
-            raise TypeError(
-                f'`unknown_label` must be one label, such as -1 or "unknown", or None; got '
-                f"{self.unknown_label!r}."
-            )
+            raise TypeError(f"`unknown_label` must be one label or None; got {self.unknown_label!r}.")
         if self.n_references is not None:
             check_integer("n_references", self.n_references, low=1, also=" or None")
 

@@ -1323,3 +1323,8 @@ class TestInScikitLearn:
         model = TunedThresholdClassifierCV(quick(max_epochs=15, lr=3e-3), scoring="f1", cv=CV).fit(X, y)
         assert np.mean(model.predict(X) == y) > 0.8
         assert 0 < model.best_threshold_ < 1
+
+
+def test_several_unknown_labels_are_an_error(halves):
+    with pytest.raises(TypeError, match=r"`unknown_label` must be one label or None; got \[-1, -2\]"):
+        quick(unknown_label=[-1, -2]).fit(halves[0], halves[2])
