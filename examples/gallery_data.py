@@ -52,7 +52,7 @@ def omniglot(name: str) -> tuple[Array, Array, Array]:
     file = _file(f"omniglot_{name}.npz")
     if file is None:
         raise FileNotFoundError(
-            f"omniglot_{name}.npz is needed, with arrays X (n, 28, 28), y and alphabet. Make it of the images "
+            f"omniglot_{name}.npz is needed: arrays X (n, 28, 28), y and alphabet. Make it of the images "
             f"of background set {name} of Lake et al. 2015, which scikit-learn does not fetch, and set "
             "SIAMESE_SKLEARN_DATA to its folder."
         )
