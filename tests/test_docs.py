@@ -1,22 +1,29 @@
 """Every Python block of the README and of the guide pages runs, those of one page in one namespace."""
 
+import importlib
+import inspect
+import pkgutil
 import re
 from pathlib import Path
 
 import matplotlib
 import pytest
 
+import siamese_sklearn
 from siamese_sklearn.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [
-    page
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
-    if "```python" in page.read_text()
+WRITTEN = [
+    ROOT / "README.md",
+    *(page for folder in ("", "guide", "api") for page in sorted((ROOT / "docs" / folder).glob("*.md"))),
 ]
+PUBLIC_MODULES = [
+    info for info in pkgutil.iter_modules(siamese_sklearn.__path__) if not info.name.startswith("_")
+]
+PAGES = [page for page in WRITTEN if "```python" in page.read_text()]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_code_blocks_run(page):
     matplotlib.use("Agg")
     blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
@@ -32,9 +39,7 @@ def test_readme_lists_the_losses_of_the_registry():
     assert sorted(rows) == sorted((name, spec.__name__) for name, spec in LOSSES.items())
 
 
-@pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_relative_links_lead_to_files(page):
     prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     targets = re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", prose)
@@ -46,3 +51,18 @@ def test_readme_names_exactly_two_commands():
         r"^```bash\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL
     )
     assert [len(command.strip().splitlines()) for command in commands] == [1, 1]
+
+
+def test_reference_lists_every_public_name():
+    """Functions and classes of the public modules; constants and types are named in the text."""
+    pages = "\n".join(page.read_text() for page in sorted((ROOT / "docs" / "api").glob("*.md")))
+    modules = [importlib.import_module(f"siamese_sklearn.{info.name}") for info in PUBLIC_MODULES]
+    assert modules
+    names = {
+        name
+        for module in (siamese_sklearn, *modules)
+        for name in module.__all__
+        if inspect.isclass(getattr(module, name)) or inspect.isfunction(getattr(module, name))
+    }
+    listed = set(re.findall(r"^   (\w+)$", pages, flags=re.MULTILINE))
+    assert sorted(names - listed) == []

@@ -1,0 +1,38 @@
+"""Links from docstrings to objects named without their module, such as `TripletLoss` or `make_pairs`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.domains.python import PythonDomain
+from sphinx.environment import BuildEnvironment
+from sphinx.util.nodes import make_refnode
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension."""
+    app.connect("missing-reference", _resolve)
+    return {"version": "1", "parallel_read_safe": True}
+
+
+def _resolve(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element
+) -> nodes.reference | None:
+    """Link to the one object of the package whose name ends in the target, if there is exactly one."""
+    if node.get("refdomain") != "py" or not node["reftarget"]:
+        return None
+    domain = env.get_domain("py")
+    assert isinstance(domain, PythonDomain)
+    ending = "." + node["reftarget"]
+    found = [
+        (name, entry)
+        for name, entry in domain.objects.items()
+        if name.endswith(ending) and entry.objtype in ("class", "function", "module", "data")
+    ]
+    if len(found) != 1:
+        return None
+    name, entry = found[0]
+    return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, contnode, name)

@@ -1,0 +1,71 @@
+"""Directive ``table-of-losses``: one row for each loss of the registry, out of its class and docstring."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+from docutils import nodes
+from numpydoc.docscrape import NumpyDocString
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from siamese_sklearn.losses import LOSSES, LossSpec
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension."""
+    app.add_directive("table-of-losses", TableOfLosses)
+    return {"version": "1", "parallel_read_safe": True}
+
+
+class TableOfLosses(SphinxDirective):
+    """Name, spec, what it does, distances, minings and source of every loss."""
+
+    HEAD = ("name, spec", "what it does", "distances", "minings", "given pairs", "source")
+
+    def run(self) -> list[nodes.Node]:
+        """Write the table as reST, so that the names of the specs become links."""
+        lines = [
+            ".. list-table::",
+            "   :header-rows: 1",
+            "   :class: losses",
+            "   :widths: 20 34 12 12 7 15",
+            "",
+        ]
+        for row in (self.HEAD, *(_row(name, spec) for name, spec in LOSSES.items())):
+            for number, cell in enumerate(row):
+                first, *others = cell.split("\n")
+                lines.append(("   * - " if number == 0 else "     - ") + first)
+                lines += [("       " + line).rstrip() for line in others]
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+def _row(name: str, spec: type[LossSpec]) -> tuple[str, ...]:
+    doc = NumpyDocString(inspect.getdoc(spec) or "")
+    summary = " ".join(doc["Summary"]).partition(": ")[2] or " ".join(doc["Summary"])
+    return (
+        f'``"{name}"``\n\n`~siamese_sklearn.losses.{spec.__name__}`',
+        summary[0].upper() + summary[1:],
+        _codes(spec.distances),
+        _codes(spec.minings),
+        "yes" if spec.takes_tuples else "no",
+        _source(doc["References"]),
+    )
+
+
+def _codes(values: tuple[str, ...]) -> str:
+    return ", ".join(f"``{value}``" for value in values) or "none"
+
+
+def _source(references: list[str]) -> str:
+    """Shorten references to authors and year, as in Hadsell, Chopra & LeCun 2006."""
+    entries = re.split(r"\n\s*\n", "\n".join(references).strip())
+    return "; ".join(_authors_and_year(" ".join(entry.split())) for entry in entries)
+
+
+def _authors_and_year(entry: str) -> str:
+    authors, year = entry.partition(', "')[0], re.findall(r"\b(?:19|20)\d\d\b", entry)[-1]
+    names = re.split(r", | & ", authors)
+    return f"{authors if len(names) <= 3 else names[0] + ' et al.'} {year}"

@@ -1,0 +1,74 @@
+"""Configuration of the documentation: sphinx-build -W --keep-going -b html docs docs/_build/html."""
+
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+EXAMPLES = DOCS.parent / "examples"
+sys.path[:0] = [str(DOCS / "_ext"), str(EXAMPLES)]
+
+from gallery import scripts_to_run  # noqa: E402
+from gallery_data import reduced  # noqa: E402
+
+import siamese_sklearn  # noqa: E402
+
+project = "siamese_sklearn"
+release = version = siamese_sklearn.__version__
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+    "links_by_last_name",
+    "own_methods",
+    "plain_docstrings",
+    "table_of_losses",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+
+default_role = "obj"  # names in docstrings stand in single backticks; those that name no object stay code
+autodoc_typehints = "none"  # the docstrings tell the types
+numpydoc_show_class_members = False  # the template of classes lists them
+
+sphinx_gallery_conf = {
+    "examples_dirs": str(EXAMPLES),
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": scripts_to_run(EXAMPLES),
+    "ignore_pattern": r"(__init__|gallery_data|quickstart)\.py$",
+    "within_subsection_order": "gallery.GalleryOrder",
+    "abort_on_example_error": True,
+    "reset_modules": ("matplotlib",),
+    "capture_repr": (),
+    "backreferences_dir": "api/backreferences",
+    "doc_module": ("siamese_sklearn",),
+    "remove_config_comments": True,
+    "show_signature": False,
+    "download_all_examples": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = "siamese_sklearn"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_show_sourcelink = False
+html_show_copyright = False
+html_theme_options = {
+    "navbar_align": "left",
+    "header_links_before_dropdown": 7,
+    "footer_start": [],
+    "footer_end": [],
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
+}
+html_sidebars = {page: [] for page in ("index", "installation", "comparison", "benchmarks", "contributing")}
+if reduced(False, True):
+    html_theme_options["announcement"] = (
+        "The gallery of this copy ran in reduced form, on little data: its pictures and printed figures show "
+        "that the scripts run, and nothing else."
+    )
