@@ -14,7 +14,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
+from torch import Tensor, nn
 
 from siamese_sklearn import _holdout
 from siamese_sklearn._holdout import TrainingData
@@ -43,11 +43,12 @@ from siamese_sklearn._validation import (
     join_classes,
     keep_fitted_state,
 )
+from siamese_sklearn.augmentation import ImageAugmenter
 from siamese_sklearn.distances import paired
 from siamese_sklearn.losses import LOSSES, TupleLoss, make_loss
 from siamese_sklearn.pairs import Pairs
 from siamese_sklearn.sampling import BalancedBatches, Batches, PairedBatches, ShuffledBatches
-from siamese_sklearn.towers import make_network
+from siamese_sklearn.towers import is_cnn, make_network
 
 __all__ = ["SiameseBase"]
 
@@ -341,7 +342,26 @@ class SiameseBase(  # type: ignore[call-arg]
         else:
             batches = BalancedBatches(data.target[kept], self.batch_size)
         target = torch.from_numpy(data.target).to(rows.device)
-        return TrainingRun(rows, target, kept, batches, rng, n_epochs, self.augment, watch, int(self.verbose))
+        return TrainingRun(
+            rows,
+            target,
+            kept,
+            batches,
+            rng,
+            n_epochs,
+            augment=self._augmenter(data),
+            averaging=self.weight_averaging,
+            watch=watch,
+            verbose=int(self.verbose),
+        )
+
+    def _augmenter(self, data: TrainingData) -> Callable[[Tensor], Tensor] | None:
+        if not isinstance(self.augment, str):
+            return self.augment
+        towers = self.tower if isinstance(self.tower, tuple) else (self.tower,)
+        made_here = len(data.sides) == 1
+        is_image = made_here and all(is_cnn(tower, data.sides[0].shape[1:]) for tower in towers)
+        return ImageAugmenter() if is_image else None
 
     def _hold_out(
         self, data: TrainingData, early_stopping: bool, rng: np.random.Generator

@@ -68,9 +68,16 @@ class SiameseEmbedder(SiameseBase):
         Its further parameters go into `net_params`, e.g. ``{"optimizer__momentum": 0.9}``.
     weight_decay : float, default=0.01
         Left unused by an optimizer class that has none.
-    augment : callable, default=None
-        Takes a batch (B, ...) as a float32 tensor, returns one of the same shape. Called in training only,
-        with torch's generator seeded by `random_state`.
+    weight_averaging : float, default=0.99
+        The model ends with a running mean of its weights over the steps, and this is its decay per step: 0.99
+        spans about the last hundred steps, or the last tenth of a training that is short. From 0, which
+        keeps the weights of the last step, to below 1.
+    augment : "auto", callable or None, default="auto"
+        A callable takes a batch (B, ...) as a float32 tensor, and returns one of the same shape. It is called
+        in training only, with torch's generator seeded by `random_state`. "auto" is an
+        `siamese_sklearn.augmentation.ImageAugmenter`, which turns, scales, shears and shifts each image a
+        little, where rows are images for the built-in CNN, and nothing otherwise or for given `Pairs` and
+        `Triplets`.
     early_stopping : bool, default=False
         Hold out part of the data, watch retrieval on it (MAP@R; for `Pairs` the area under the ROC curve, for
         `Triplets` the share in order), stop when it no longer rises, and restore the weights of the best
@@ -171,7 +178,8 @@ class SiameseEmbedder(SiameseBase):
         lr: float = 5e-4,
         optimizer: str | type[torch.optim.Optimizer] = "adamw",
         weight_decay: float = 0.01,
-        augment: Callable[[Tensor], Tensor] | None = None,
+        weight_averaging: float = 0.99,
+        augment: Callable[[Tensor], Tensor] | Literal["auto"] | None = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         validation_split: str = "rows",
@@ -196,6 +204,7 @@ class SiameseEmbedder(SiameseBase):
         self.lr = lr
         self.optimizer = optimizer
         self.weight_decay = weight_decay
+        self.weight_averaging = weight_averaging
         self.augment = augment
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction

@@ -40,8 +40,7 @@ class SiamesePairClassifier(ClassifierMixin, Verifier):
 
     - verification (1:1), ``predict(Pairs(A, B))``: are these two the same? 1 = same, 0 = different;
     - identification (1:N), ``predict(X)``: who is this? The class of the most similar enrolled reference;
-    - one-shot enrolment, ``enroll(X, y)``: classes never seen in training, from one example, without
-      training; ``forget(labels)`` takes them out.
+    - one-shot enrolment, ``enroll(X, y)``: new classes from one example, without training; ``forget(labels)``.
 
     A pair is the same from ``threshold_`` on, which is learned on pairs of rows held out of training.
     `calibrate_threshold` chooses another one, such as the highest true-accept rate at a given false-accept
@@ -77,7 +76,7 @@ class SiamesePairClassifier(ClassifierMixin, Verifier):
     unknown_label : label, default=None
         What `predict` answers for a row whose best reference does not reach `threshold_`; None always names
         a class.
-    max_epochs, batch_size, lr, optimizer, weight_decay, augment
+    max_epochs, batch_size, lr, optimizer, weight_decay, weight_averaging, augment
         As in `SiameseEmbedder`. "two_channel" has `batch_size` pairs in a batch.
     early_stopping : bool, default=False
         Watch the area under the ROC curve of the pairs held out, stop when it no longer rises, and restore
@@ -104,7 +103,7 @@ class SiamesePairClassifier(ClassifierMixin, Verifier):
     See Also
     --------
     SiameseEmbedder : the embedding alone, as a transformer.
-    siamese_sklearn.calibration : strategies for the threshold, as a function.
+    siamese_sklearn.calibration : strategies for the threshold.
 
     Notes
     -----
@@ -160,7 +159,8 @@ class SiamesePairClassifier(ClassifierMixin, Verifier):
         lr: float = 5e-4,
         optimizer: str | type[torch.optim.Optimizer] = "adamw",
         weight_decay: float = 0.01,
-        augment: Callable[[Tensor], Tensor] | None = None,
+        weight_averaging: float = 0.99,
+        augment: Callable[[Tensor], Tensor] | Literal["auto"] | None = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         validation_split: str = "rows",
@@ -189,6 +189,7 @@ class SiamesePairClassifier(ClassifierMixin, Verifier):
         self.lr = lr
         self.optimizer = optimizer
         self.weight_decay = weight_decay
+        self.weight_averaging = weight_averaging
         self.augment = augment
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction

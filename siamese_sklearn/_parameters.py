@@ -41,6 +41,7 @@ def check_parameters(estimator: Any) -> None:
     check_integer("max_epochs", estimator.max_epochs, low=1)
     check_number("lr", estimator.lr, low=0, low_open=True)
     check_number("weight_decay", estimator.weight_decay, low=0)
+    check_number("weight_averaging", estimator.weight_averaging, low=0, high=1, high_open=True)
     check_boolean("early_stopping", estimator.early_stopping)
     check_number(
         "validation_fraction", estimator.validation_fraction, low=0, high=1, low_open=True, high_open=True
@@ -96,10 +97,11 @@ def _check_batch_size(batch_size: Any) -> None:
 
 
 def _check_callables(estimator: Any) -> None:
-    if estimator.augment is not None and not callable(estimator.augment):
-        raise TypeError(
-            f"`augment` must be None or a callable on a batch tensor; got {type(estimator.augment).__name__}."
-        )
+    augment = estimator.augment
+    is_auto = isinstance(augment, str) and augment == "auto"
+    if augment is not None and not is_auto and not callable(augment):
+        came = repr(augment) if isinstance(augment, str) else type(augment).__name__
+        raise TypeError(f'`augment` must be "auto", None or a callable on a batch tensor; got {came}.')
     callbacks = estimator.callbacks
     if callbacks is not None and not isinstance(callbacks, list | tuple):
         raise TypeError(

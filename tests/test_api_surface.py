@@ -31,7 +31,7 @@ NAMES = [
 
 EMBEDDER_PARAMETERS = [
     *["n_components", "tower", "loss", "margin", "distance", "mining", "normalize"],
-    *["max_epochs", "batch_size", "lr", "optimizer", "weight_decay", "augment"],
+    *["max_epochs", "batch_size", "lr", "optimizer", "weight_decay", "weight_averaging", "augment"],
     *["early_stopping", "validation_fraction", "validation_split", "n_iter_no_change"],
     *["callbacks", "net_params", "warm_start", "device", "n_threads", "random_state", "verbose"],
 ]

@@ -8,7 +8,7 @@ import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from siamese_sklearn import SiameseEmbedder
+from siamese_sklearn import CNNTower, SiameseEmbedder, SiamesePairClassifier, make_pairs
 from siamese_sklearn.augmentation import ImageAugmenter
 
 STILL = {"rotation": 0.0, "scale": 0.0, "shift": 0.0, "shear": 0.0}
@@ -169,3 +169,57 @@ def test_it_is_cloned_and_searched(digits):
     assert clone(embedder).augment.get_params() == embedder.augment.get_params()
     search = GridSearchCV(embedder, {"augment__rotation": [0.0, 10.0]}, cv=2).fit(X, y)
     assert search.best_params_["augment__rotation"] in (0.0, 10.0)
+
+
+def learned(X, y, kind=SiameseEmbedder, **parameters):
+    """Weights after one epoch."""
+    settings = {"n_components": 4, "max_epochs": 1, "device": "cpu", "random_state": 0}
+    model = kind(**settings | parameters).fit(X, y)
+    return torch.cat([value.ravel() for value in model.net_.module_.parameters()]).detach().numpy()
+
+
+class TestAuto:
+    """The default augments images that the built-in CNN gets, and nothing else."""
+
+    def check(self, augmented, X, y, **parameters):
+        auto, plain = (learned(X, y, augment=augment, **parameters) for augment in ("auto", None))
+        assert np.array_equal(auto, plain) != augmented
+        if augmented:
+            np.testing.assert_array_equal(auto, learned(X, y, augment=ImageAugmenter(), **parameters))
+
+    @pytest.mark.parametrize(
+        ("tower", "augmented"),
+        [
+            ("auto", True),
+            ("cnn", True),
+            (CNNTower(channels=(8,)), True),
+            ("mlp", False),
+            (lambda shape, n_components: CNNTower(channels=(8,)).build(shape, n_components), False),
+        ],
+        ids=["auto", "name", "spec", "mlp", "own"],
+    )
+    def test_of_the_towers(self, digits, tower, augmented):
+        self.check(augmented, *digits, tower=tower)
+
+    def test_of_colour_images(self, digits):
+        X, y = digits
+        self.check(True, np.stack([X, X, X], axis=1), y)
+
+    def test_not_of_flat_rows(self, digits):
+        X, y = digits
+        self.check(False, X.reshape(len(X), -1), y)
+
+    def test_not_of_given_pairs(self, digits):
+        self.check(False, *make_pairs(*digits, n_pairs=60, random_state=0))
+
+    @pytest.mark.parametrize(
+        ("parameters", "augmented"),
+        [
+            ({"architecture": "two_channel"}, True),
+            ({"architecture": "pseudo_siamese"}, True),
+            ({"architecture": "pseudo_siamese", "tower": ("cnn", "mlp")}, False),
+        ],
+        ids=["two_channel", "two towers", "one is none for images"],
+    )
+    def test_of_the_architectures(self, digits, parameters, augmented):
+        self.check(augmented, *digits, kind=SiamesePairClassifier, **parameters)

@@ -440,7 +440,7 @@ class TestData:
     def test_colour_images_learn(self, digits):
         X, y = digits
         X = np.stack([X, 16 - X, X / 2], axis=1)
-        embedder = quick(max_epochs=12).fit(X[::2], y[::2])
+        embedder = quick(max_epochs=40).fit(X[::2], y[::2])
         assert embedder.score(X[1::2], y[1::2]) > map_at_r(X[1::2].reshape(150, -1), y[1::2]) + 0.1
 
     def test_mlp_on_images_sees_them_flat(self, digits, counts_embedder):

@@ -122,7 +122,9 @@ BAD_PARAMETERS = [
         r"`optimizer` must be .* a subclass of torch.optim.Optimizer",
     ),
     ({"weight_decay": -1}, ValueError, r"`weight_decay` must be a finite number of at least 0; got -1"),
-    ({"augment": 3}, TypeError, r"`augment` must be None or a callable on a batch tensor; got int"),
+    ({"augment": 3}, TypeError, r'`augment` must be "auto", None or a callable on a batch tensor; got int'),
+    ({"augment": "flip"}, TypeError, r"`augment` must be .*; got 'flip'"),
+    ({"weight_averaging": 1.0}, ValueError, r"`weight_averaging` must be .* got 1.0"),
     ({"early_stopping": "yes"}, TypeError, r"`early_stopping` must be True or False"),
     (
         {"validation_fraction": 0.0},

@@ -13,7 +13,7 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from siamese_sklearn._checks import check_option
-from siamese_sklearn._net._callbacks import Monitor, Progress, RetrievalStopping, restore, snapshot
+from siamese_sklearn._net._callbacks import Averaging, Monitor, Progress, RetrievalStopping, restore, snapshot
 from siamese_sklearn._net._run import BatchIterator, TrainingRun
 
 __all__ = [
@@ -124,7 +124,12 @@ def build_net(
     optimizer_class = check_optimizer(optimizer)
     options = _optimizer_options(optimizer_class, weight_decay, device, given)
     options["param_groups"] = [*given.get("optimizer__param_groups", []), *_loss_group(loss)]
-    ours = [("monitor", Monitor()), ("retrieval_stopping", RetrievalStopping()), ("progress", Progress())]
+    ours = [  # in this order: what looks at the net after an epoch shall see the averaged weights
+        ("averaging", Averaging()),
+        ("monitor", Monitor()),
+        ("retrieval_stopping", RetrievalStopping()),
+        ("progress", Progress()),
+    ]
     settings: dict[str, Any] = {
         "module": module,
         "criterion": Criterion(loss),
@@ -219,7 +224,7 @@ def train(net: NeuralNet, run: TrainingRun) -> None:
         restore(net, weights)
         net.optimizer_.load_state_dict(moments)
         del net.history[n_epochs:]
-        for name in ("monitor", "retrieval_stopping", "progress"):
+        for name in ("averaging", "monitor", "retrieval_stopping", "progress"):
             dict(net.callbacks_)[name].release()
         raise
 

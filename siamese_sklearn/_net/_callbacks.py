@@ -9,16 +9,18 @@ from typing import Any, TypeAlias
 import torch
 from skorch.callbacks import Callback
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from siamese_sklearn._net._run import TrainingRun
 
-__all__ = ["Monitor", "Progress", "RetrievalStopping", "restore", "snapshot"]
+__all__ = ["Averaging", "Monitor", "Progress", "RetrievalStopping", "restore", "snapshot"]
 
 _DENORMAL = 1e-30
 _STEPS_BETWEEN_FLUSHES = 100
 _ROWS_TRIED = 8
 _BATCHES_BETWEEN_LOSSES = 20  # that the bar shows
+_SHORT = 10  # the mean spans at most about one step in so many: the first ones are soon forgotten
 
 
 Weights: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
@@ -33,6 +35,59 @@ def restore(net: Any, state: Weights) -> None:
     """Put copied weights back."""
     net.module_.load_state_dict(state[0])
     net.criterion_.load_state_dict(state[1])
+
+
+class Averaging(Callback):
+    """Keeps a running mean of the weights, which the net has whenever it is not taking steps.
+
+    It comes before the callbacks that look at the net at the end of an epoch: what they measure, keep and put
+    back are the averaged weights.
+
+    References
+    ----------
+    Polyak & Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM Journal on Control and
+    Optimization 30(4), 1992.
+
+    Tarvainen & Valpola, "Mean Teachers are Better Role Models", NeurIPS 2017.
+    """
+
+    def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
+        """Begin with the weights as they are."""
+        self.decay_ = X.averaging
+        self.step_ = 0
+        parts = (net.module_.state_dict(), net.criterion_.state_dict()) if self.decay_ > 0 else ()
+        self.weights_ = [value for part in parts for value in part.values() if value.is_floating_point()]
+        self.mean_ = [value.clone() for value in self.weights_]
+        self.last_: list[Tensor] | None = None  # those of the last step, while the net has the mean
+
+    def on_batch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Go on from the last step."""
+        if self.last_ is not None:
+            _copy(self.last_, self.weights_)
+            self.last_ = None
+
+    def on_batch_end(self, net: Any, **kwargs: Any) -> None:
+        """Take in the weights of this step."""
+        if self.weights_:
+            self.step_ += 1
+            decay = min(self.decay_, (1 + self.step_) / (_SHORT + self.step_))
+            mix = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+            mix(self.mean_, self.weights_, None)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Give the net the mean."""
+        self.last_ = [value.clone() for value in self.weights_]
+        _copy(self.mean_, self.weights_)
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Give the net the mean, if training was stopped within an epoch."""
+        if self.last_ is None:
+            _copy(self.mean_, self.weights_)
+        self.release()
+
+    def release(self) -> None:
+        """Drop what only training needs."""
+        self.weights_, self.mean_, self.last_ = [], [], None
 
 
 class Monitor(Callback):
@@ -173,6 +228,11 @@ class Progress(Callback):
         if self.bar_ is not None:
             self.bar_.close()
         self.bar_ = None
+
+
+def _copy(source: list[Tensor], target: list[Tensor]) -> None:
+    for value, place in zip(source, target, strict=True):
+        place.copy_(value)
 
 
 def _flush_denormals(optimizer: torch.optim.Optimizer) -> None:

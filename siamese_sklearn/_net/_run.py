@@ -48,6 +48,7 @@ class TrainingRun(Dataset[Any]):
     rng: np.random.Generator
     n_epochs: int
     augment: Callable[[Tensor], Tensor] | None = None
+    averaging: float = 0.0  # decay of the running mean of the weights
     watch: Watch | None = None
     verbose: int = 0
 

@@ -14,7 +14,7 @@ from siamese_sklearn.towers._cnn import CNNTower
 from siamese_sklearn.towers._mlp import MLPTower
 from siamese_sklearn.towers._spec import TowerSpec
 
-__all__ = ["TOWERS", "TowerLike", "make_tower"]
+__all__ = ["TOWERS", "TowerLike", "is_cnn", "make_tower"]
 
 TOWERS: dict[str, type[TowerSpec]] = {"mlp": MLPTower, "cnn": CNNTower}
 
@@ -49,11 +49,22 @@ def make_tower(tower: TowerLike, rows: Tensor, n_components: int) -> nn.Module:
     return module
 
 
+def is_cnn(tower: TowerLike, input_shape: tuple[int, ...]) -> bool:
+    """Whether `make_tower` builds the CNN for images out of `tower`."""
+    if isinstance(tower, str):
+        return tower == "cnn" or (tower == "auto" and _has_image_shape(input_shape))
+    return isinstance(tower, CNNTower)
+
+
+def _has_image_shape(input_shape: tuple[int, ...]) -> bool:
+    return len(input_shape) in (2, 3)
+
+
 def _build(tower: TowerLike, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
     if isinstance(tower, str):
         name = check_option("tower", tower, ("auto", *TOWERS))
         if name == "auto":
-            name = "cnn" if len(input_shape) in (2, 3) else "mlp"
+            name = "cnn" if _has_image_shape(input_shape) else "mlp"
         return TOWERS[name]().build(input_shape, n_components)
     if isinstance(tower, TowerSpec):
         return tower.build(input_shape, n_components)
