@@ -40,7 +40,7 @@ class SiamesePairClassifier(ClassifierMixin, Verifier):
 
     - verification (1:1), ``predict(Pairs(A, B))``: are these two the same? 1 = same, 0 = different;
     - identification (1:N), ``predict(X)``: who is this? The class of the most similar enrolled reference;
-    - one-shot enrolment, ``enroll(X, y)``: new classes from one example, without training; ``forget(labels)``.
+    - one-shot enrolment, ``enroll(X, y)``: new classes from one example, untrained; ``forget(labels)``.
 
     A pair is the same from ``threshold_`` on, which is learned on pairs of rows held out of training.
     `calibrate_threshold` chooses another one, such as the highest true-accept rate at a given false-accept
@@ -71,8 +71,7 @@ class SiamesePairClassifier(ClassifierMixin, Verifier):
     margin, distance, mining, normalize
         As in `SiameseEmbedder`. Left unused by "two_channel" (`margin` apart).
     n_references : int or None, default=10
-        How many references of a class are kept at the most, central ones and spread over its clusters; None
-        keeps all. Those of `fit` are its own rows.
+        References kept of a class at the most, central ones and spread over its clusters; None keeps all.
     unknown_label : label, default=None
         What `predict` answers for a row whose best reference does not reach `threshold_`; None always names
         a class.
