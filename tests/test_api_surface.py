@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import siamese_sklearn
-from siamese_sklearn import Pairs, SiameseEmbedder, SiamesePairClassifier
+from siamese_sklearn import Pairs, SiameseEmbedder, SiamesePairClassifier, plotting
 from siamese_sklearn.losses import LOSSES
 from siamese_sklearn.towers import TOWERS
 
@@ -27,6 +27,17 @@ NAMES = [
     "Triplets",
     "make_pairs",
     "make_triplets",
+]
+
+# Each display's second way to make it; `from_estimator` is the first.
+DISPLAYS = {
+    "EmbeddingDisplay": "from_predictions",
+    "NeighborsDisplay": "from_predictions",
+    "PairScoreDisplay": "from_predictions",
+    "TrainingCurveDisplay": "from_history",
+}
+DISPLAY_METHODS = [
+    (name, method) for name, second in DISPLAYS.items() for method in ("from_estimator", second, "plot")
 ]
 
 EMBEDDER_PARAMETERS = [
@@ -121,6 +132,34 @@ def test_documented_parameters_are_those_that_exist(documented):
     parameters = list(inspect.signature(documented).parameters)
     assert parameters
     assert section(documented, "Parameters") == parameters
+
+
+def test_displays():
+    assert plotting.__all__ == list(DISPLAYS)
+    for name, second in DISPLAYS.items():
+        public = {attribute for attribute in dir(getattr(plotting, name)) if not attribute.startswith("_")}
+        assert public == {"from_estimator", second, "plot"}
+
+
+@pytest.mark.parametrize("name", DISPLAYS)
+def test_documented_parameters_of_displays_are_those_that_exist(name):
+    display = getattr(plotting, name)
+    assert section(display, "Parameters") == list(inspect.signature(display).parameters)
+
+
+@pytest.mark.parametrize(("name", "method"), DISPLAY_METHODS)
+def test_methods_of_displays_are_documented(name, method):
+    documented = getattr(getattr(plotting, name), method)
+    parameters = [each for each in inspect.signature(documented).parameters if each != "self"]
+    assert sorted(section(documented, "Parameters")) == sorted(parameters)  # `ax` comes among the last
+    assert section(documented, "Returns") == [name]
+    assert "ImportError" in section(documented, "Raises")
+
+
+@pytest.mark.parametrize("name", DISPLAYS)
+def test_displays_set_the_attributes_that_they_document(name):
+    learned = [each for each in getattr(plotting, name).__annotations__ if each.endswith("_")]
+    assert sorted(section(getattr(plotting, name), "Attributes")) == sorted(learned)
 
 
 def test_embedder_parameters():
@@ -220,7 +259,9 @@ def test_embedder_without_labels_has_no_classes(iris):
 
 
 def test_import_leaves_optional_packages_alone():
-    code = "import sys, siamese_sklearn; print({'matplotlib', 'polars', 'IPython'} & set(sys.modules))"
+    code = (
+        "import sys, siamese_sklearn.plotting; print({'matplotlib', 'polars', 'IPython'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
     assert done.stderr == ""

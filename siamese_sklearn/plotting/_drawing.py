@@ -1,0 +1,46 @@
+"""What the displays share: matplotlib when it is needed, axes to draw on, and the steps of a Pipeline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sklearn.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["BLUE", "GREEN", "ORANGE", "VERMILLION", "axes_to_draw_on", "check_matplotlib", "last_step"]
+
+# Okabe & Ito 2008, "Color Universal Design": told apart under the common kinds of colour blindness
+BLUE, GREEN, ORANGE, VERMILLION = "#0072B2", "#009E73", "#E69F00", "#D55E00"
+
+
+def check_matplotlib(display: type) -> None:
+    """Raise an ImportError that says what to do if matplotlib is missing; before anything is computed."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"{display.__name__} needs matplotlib, which is not installed. Install it with "
+            "`pip install matplotlib`, or with this package: `pip install siamese-sklearn[plot]`."
+        ) from error
+
+
+def axes_to_draw_on(display: type, ax: Axes | None, figsize: tuple[float, float] | None = None) -> Axes:
+    """Give `ax`, checked, or the axes of a new figure."""
+    check_matplotlib(display)
+    import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
+
+    if ax is None:
+        return plt.subplots(figsize=figsize, layout="constrained")[1]
+    if not isinstance(ax, Axes):
+        raise TypeError(f"`ax` must be one matplotlib Axes or None; got {type(ax).__name__}.")
+    return ax
+
+
+def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
+    """Last step of a Pipeline, and X as it reaches that step; any other estimator, and X, as they are."""
+    if not isinstance(estimator, Pipeline):
+        return estimator, X
+    return estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X

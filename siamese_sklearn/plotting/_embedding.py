@@ -1,0 +1,256 @@
+"""EmbeddingDisplay: an embedding as points in the plane."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.decomposition import PCA
+
+from siamese_sklearn._sides import Sides
+from siamese_sklearn._validation import check_names
+from siamese_sklearn.plotting._drawing import axes_to_draw_on, check_matplotlib
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.legend import Legend
+
+__all__ = ["EmbeddingDisplay"]
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+_MOST_NAMED = 10  # classes: there are as many colours in "tab10"
+
+
+class EmbeddingDisplay:
+    """Scatter plot of an embedding: one point for each row, in the colour of its class.
+
+    Make it by `from_estimator` or `from_predictions`. Both axes have one scale, so that distances in the
+    picture are those of the embedding, or of its projection.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, 2)
+        Where each row lies in the plane.
+    y : ndarray of shape (n,), default=None
+        The class of each row, numbers or strings.
+    explained : ndarray of shape (2,), default=None
+        Share of the variance along each axis, where these are principal components; None where they are the
+        two components of the embedding itself.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    scatter_ : matplotlib PathCollection
+        The points, in the order of the rows.
+    legend_ : matplotlib Legend or None
+        None without classes, and with more than 10.
+
+    See Also
+    --------
+    NeighborsDisplay : what lies near, as images.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_iris
+    >>> from siamese_sklearn import SiameseEmbedder
+    >>> from siamese_sklearn.plotting import EmbeddingDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> embedder = SiameseEmbedder(max_epochs=5, random_state=0).fit(X[::2], y[::2])
+    >>> display = EmbeddingDisplay.from_estimator(embedder, X[1::2], y[1::2])
+    >>> display.points.shape, [text.get_text() for text in display.legend_.get_texts()]
+    ((75, 2), ['0', '1', '2'])
+    >>> plt.close(display.figure_)
+    """
+
+    ax_: Axes
+    figure_: Figure | SubFigure
+    scatter_: PathCollection
+    legend_: Legend | None
+
+    def __init__(
+        self, points: FloatArray, y: npt.NDArray[Any] | None = None, *, explained: FloatArray | None = None
+    ) -> None:
+        self.points = points
+        self.y = y
+        self.explained = explained
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: npt.ArrayLike | None = None,
+        *,
+        ax: Axes | None = None,
+        legend: bool = True,
+        scatter_kwargs: dict[str, Any] | None = None,
+    ) -> Self:
+        """Embed rows and draw them.
+
+        Parameters
+        ----------
+        estimator : fitted estimator with ``transform``
+            A `SiameseEmbedder`, a Pipeline that ends in one, or any transformer to compare it with.
+        X : rows as ``estimator.transform`` takes them, n of them
+        y : array-like of shape (n,), default=None
+            The class of each row; None draws all points in one colour.
+        ax, legend, scatter_kwargs
+            As in `plot`.
+
+        Returns
+        -------
+        EmbeddingDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `estimator` has no ``transform``, or X is `Pairs` or `Triplets`: embed one side of them.
+        ValueError
+            As in `from_predictions`.
+        """
+        check_matplotlib(cls)
+        if not hasattr(estimator, "transform"):
+            raise TypeError(
+                f"`estimator` must have `transform` to embed X; {type(estimator).__name__} has none. Of a "
+                "Pipeline that ends in a classifier, pass the part that embeds: pipeline[:-1]."
+            )
+        if isinstance(X, Sides):
+            raise TypeError(f"X must be rows; got {type(X).__name__}. Pass one side of them.")
+        return cls.from_predictions(
+            estimator.transform(X), y, ax=ax, legend=legend, scatter_kwargs=scatter_kwargs
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        Z: npt.ArrayLike,
+        y: npt.ArrayLike | None = None,
+        *,
+        ax: Axes | None = None,
+        legend: bool = True,
+        scatter_kwargs: dict[str, Any] | None = None,
+    ) -> Self:
+        """Draw an embedding.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, n_components)
+            Of more than two components the first two principal ones are drawn; the axes say which share of
+            the variance they have.
+        y : array-like of shape (n,), default=None
+            The class of each row; None draws all points in one colour.
+        ax, legend, scatter_kwargs
+            As in `plot`.
+
+        Returns
+        -------
+        EmbeddingDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If Z is not finite, or has fewer than two rows or components, or y another length.
+        """
+        check_matplotlib(cls)
+        embeddings = _check_embeddings(Z)
+        labels = None if y is None else check_names(y, embeddings)
+        points, explained = _in_the_plane(embeddings)
+        display = cls(points, labels, explained=explained)
+        return display.plot(ax, legend=legend, scatter_kwargs=scatter_kwargs)
+
+    def plot(
+        self, ax: Axes | None = None, *, legend: bool = True, scatter_kwargs: dict[str, Any] | None = None
+    ) -> Self:
+        """Draw the points.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            None makes a new figure.
+        legend : bool, default=True
+            Name up to 10 classes. More classes take their colours from a colour map, without names.
+        scatter_kwargs : dict, default=None
+            For ``Axes.scatter``, such as ``{"s": 3, "cmap": "viridis"}``. The colours themselves are those of
+            the classes.
+
+        Returns
+        -------
+        EmbeddingDisplay
+            This one.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `ax` is no Axes.
+        """
+        self.ax_ = axes_to_draw_on(type(self), ax)
+        self.figure_ = self.ax_.figure
+        x, y = self.points.T
+        options = {"s": 12, "alpha": 0.8, "linewidths": 0} | (scatter_kwargs or {})
+        names: npt.NDArray[Any] = np.empty(0)
+        if self.y is not None:
+            names, codes = np.unique(self.y, return_inverse=True)
+            named = len(names) <= _MOST_NAMED
+            colours = {"cmap": "tab10", "vmin": 0, "vmax": 9} if named else {"cmap": "turbo"}
+            options = {"c": codes} | colours | options
+        self.scatter_ = self.ax_.scatter(x, y, **options)
+        self.legend_ = self._name(names) if legend and 0 < len(names) <= _MOST_NAMED else None
+        self.ax_.set(xlabel=self._axis(0), ylabel=self._axis(1))
+        self.ax_.set_aspect("equal", adjustable="box" if self._shares_limits() else "datalim")
+        return self
+
+    def _shares_limits(self) -> bool:
+        """Whether other axes have the same limits, which matplotlib then refuses to widen."""
+        shared = self.ax_.get_shared_x_axes(), self.ax_.get_shared_y_axes()
+        return all(len(axes.get_siblings(self.ax_)) > 1 for axes in shared)
+
+    def _axis(self, number: int) -> str:
+        if self.explained is None:
+            return f"component {number + 1} of the embedding"
+        share = 100 * self.explained[number]
+        return f"{('first', 'second')[number]} principal component ({share:.0f} % of variance)"
+
+    def _name(self, names: npt.NDArray[Any]) -> Legend:
+        handles, _ = self.scatter_.legend_elements(num=list(range(len(names))), alpha=1.0)
+        place: dict[str, Any] = {"loc": "best"}
+        if self.figure_.get_layout_engine() is not None:  # it makes room beside the axes
+            place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False}
+        return self.ax_.legend(handles, map(str, names.tolist()), **place)
+
+
+def _check_embeddings(Z: npt.ArrayLike) -> FloatArray:
+    embeddings = np.asarray(Z)
+    if embeddings.dtype.kind not in "biuf" or embeddings.ndim != 2:
+        raise ValueError(
+            "Z must be numbers of shape (n, n_components); "
+            f"got dtype {embeddings.dtype} and shape {embeddings.shape}."
+        )
+    if embeddings.shape[0] < 2 or embeddings.shape[1] < 2:
+        raise ValueError(
+            f"Z must have at least 2 rows and 2 components to lie in the plane; got shape {embeddings.shape}."
+        )
+    if not np.isfinite(embeddings).all():
+        raise ValueError(f"Z must be finite; {int((~np.isfinite(embeddings)).sum())} are NaN or infinite.")
+    return embeddings.astype(np.float64)
+
+
+def _in_the_plane(embeddings: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+    """Points (n, 2), and the share of the variance along each axis if they are projected."""
+    if embeddings.shape[1] == 2:
+        return embeddings, None
+    if np.ptp(embeddings, axis=0).max() == 0:  # collapsed: there is no variance to share
+        return np.zeros((len(embeddings), 2)), np.zeros(2)
+    reduction = PCA(2, svd_solver="full").fit(embeddings)
+    return reduction.transform(embeddings), reduction.explained_variance_ratio_

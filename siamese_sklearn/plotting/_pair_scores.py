@@ -1,0 +1,242 @@
+"""PairScoreDisplay: how the scores of same and different pairs are distributed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from siamese_sklearn._checks import check_integer, check_number
+from siamese_sklearn._validation import check_same
+from siamese_sklearn._verification import check_scored_pairs
+from siamese_sklearn.pairs import Pairs, make_pairs
+from siamese_sklearn.plotting._drawing import BLUE, VERMILLION, axes_to_draw_on, check_matplotlib, last_step
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.container import BarContainer
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.legend import Legend
+    from matplotlib.lines import Line2D
+
+__all__ = ["PairScoreDisplay"]
+
+
+class PairScoreDisplay:
+    """Histograms of the scores of same and of different pairs, and the threshold between them.
+
+    Make it by `from_estimator` or `from_predictions`. Each kind of pair has an area of one, however many
+    there are. At a threshold the legend gives both error rates: FAR, the false-accept rate, is the share of
+    different pairs at or above it, and FRR, the false-reject rate, that of same pairs below it.
+
+    Parameters
+    ----------
+    same : bool ndarray of shape (n_pairs,)
+        Which pairs are the same.
+    score : ndarray of shape (n_pairs,)
+        Higher means more alike.
+    threshold : float, default=None
+        Score from which on a pair counts as the same; None draws no line and gives no rates.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    same_, different_ : matplotlib BarContainer
+        The bars of each kind; their edges are the same.
+    threshold_line_ : matplotlib Line2D or None
+    legend_ : matplotlib Legend
+
+    See Also
+    --------
+    sklearn.metrics.DetCurveDisplay : both error rates at every threshold.
+    siamese_sklearn.calibration : how to choose the threshold.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from siamese_sklearn.plotting import PairScoreDisplay
+    >>> same, score = [1, 1, 1, 1, 0, 0, 0, 0], [9, 8, 7, 3, 5, 2, 2, 1]
+    >>> display = PairScoreDisplay.from_predictions(same, score, threshold=4)
+    >>> [text.get_text() for text in display.legend_.get_texts()]
+    ['different pairs: FAR 25 %', 'same pairs: FRR 25 %', 'threshold 4']
+    >>> plt.close(display.figure_)
+    """
+
+    ax_: Axes
+    figure_: Figure | SubFigure
+    same_: BarContainer
+    different_: BarContainer
+    threshold_line_: Line2D | None
+    legend_: Legend
+
+    def __init__(
+        self,
+        same: npt.NDArray[np.bool_],
+        score: npt.NDArray[np.floating[Any]],
+        *,
+        threshold: float | None = None,
+    ) -> None:
+        self.same = same
+        self.score = score
+        self.threshold = threshold
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: npt.ArrayLike,
+        *,
+        n_pairs: int = 10_000,
+        random_state: int | np.random.RandomState | None = None,
+        ax: Axes | None = None,
+        bins: int = 50,
+    ) -> Self:
+        """Score pairs and draw the scores.
+
+        Parameters
+        ----------
+        estimator : fitted SiamesePairClassifier or SiameseEmbedder, or a Pipeline that ends in one
+            The threshold is that of the classifier, ``threshold_``; an embedder has none. For given `Pairs`
+            the steps before it have to take them: wrap each in a `PairTransformer`.
+        X : rows, of which pairs are made, or Pairs
+        y : array-like of shape (n,)
+            The class of each row; for `Pairs` 1 (same) or 0 (different).
+        n_pairs : int, default=10_000
+            How many pairs to make of rows, as `make_pairs` does: half of them same, half different.
+        random_state : int, RandomState instance or None, default=None
+            Which pairs are made; fix it to get the same ones again.
+        ax, bins
+            As in `plot`.
+
+        Returns
+        -------
+        PairScoreDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If the estimator has no ``pair_score``.
+        ValueError
+            If y does not fit X, or there are no pairs of one kind.
+        """
+        check_matplotlib(cls)
+        scorer, X = last_step(estimator, X)
+        if not hasattr(scorer, "pair_score"):
+            raise TypeError(
+                f"{type(scorer).__name__} has no `pair_score`. For scores of another kind use "
+                "PairScoreDisplay.from_predictions(same, score); siamese_sklearn.metrics.pair_scores makes "
+                "them of any embedding."
+            )
+        if isinstance(X, Pairs):
+            pairs, same = X, check_same(X, y)
+        else:
+            pairs, same = make_pairs(X, y, n_pairs=n_pairs, random_state=random_state)
+        score, threshold = scorer.pair_score(pairs), getattr(scorer, "threshold_", None)
+        return cls.from_predictions(same, score, threshold=threshold, ax=ax, bins=bins)
+
+    @classmethod
+    def from_predictions(
+        cls,
+        same: npt.ArrayLike,
+        score: npt.ArrayLike,
+        *,
+        threshold: float | None = None,
+        ax: Axes | None = None,
+        bins: int = 50,
+    ) -> Self:
+        """Draw the scores of pairs.
+
+        Parameters
+        ----------
+        same : array-like of shape (n_pairs,)
+            1 or True for pairs of one class, 0 or False for pairs of different classes; both must occur.
+        score : array-like of shape (n_pairs,)
+            Higher means more alike.
+        threshold : float, default=None
+            Score from which on a pair counts as the same.
+        ax, bins
+            As in `plot`.
+
+        Returns
+        -------
+        PairScoreDisplay
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `threshold` is no number.
+        ValueError
+            If a kind of pair is missing, the lengths differ, or a number is NaN or infinite.
+        """
+        check_matplotlib(cls)
+        is_same, values = check_scored_pairs(same, score)
+        if threshold is not None:
+            threshold = check_number("threshold", threshold, also=" or None")
+        return cls(is_same, values, threshold=threshold).plot(ax, bins=bins)
+
+    def plot(self, ax: Axes | None = None, *, bins: int = 50) -> Self:
+        """Draw the histograms.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            None makes a new figure.
+        bins : int, default=50
+            How many bars from the lowest to the highest score of all pairs.
+
+        Returns
+        -------
+        PairScoreDisplay
+            This one.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `ax` is no Axes, or `bins` no integer.
+        ValueError
+            If `bins` is below 1.
+        """
+        edges = np.histogram_bin_edges(self.score, check_integer("bins", bins, low=1))
+        self.ax_ = axes_to_draw_on(type(self), ax)
+        self.figure_ = self.ax_.figure
+        far, frr = self._rates()
+        kinds = [(~self.same, f"different pairs{far}", VERMILLION), (self.same, f"same pairs{frr}", BLUE)]
+        self.different_, self.same_ = (
+            self.ax_.bar(
+                edges[:-1],
+                np.histogram(self.score[kind], edges, density=True)[0],
+                np.diff(edges),
+                align="edge",
+                color=colour,
+                alpha=0.6,
+                label=label,
+            )
+            for kind, label, colour in kinds
+        )
+        handles: list[Any] = [self.different_, self.same_]
+        self.threshold_line_ = None
+        if self.threshold is not None:
+            self.threshold_line_ = self.ax_.axvline(
+                self.threshold, color="black", linestyle="--", label=f"threshold {self.threshold:.3g}"
+            )
+            handles.append(self.threshold_line_)
+        self.legend_ = self.ax_.legend(handles=handles)
+        self.ax_.set(xlabel="score of a pair (higher = more alike)", ylabel="density")
+        return self
+
+    def _rates(self) -> tuple[str, str]:
+        """FAR and FRR at the threshold, for the legend."""
+        if self.threshold is None:
+            return "", ""
+        accepted = self.score >= self.threshold
+        far, frr = accepted[~self.same].mean(), (~accepted[self.same]).mean()
+        return f": FAR {100 * far:.3g} %", f": FRR {100 * frr:.3g} %"
