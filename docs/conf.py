@@ -41,7 +41,7 @@ sphinx_gallery_conf = {
     "examples_dirs": str(EXAMPLES),
     "gallery_dirs": "auto_examples",
     "filename_pattern": scripts_to_run(EXAMPLES),
-    "ignore_pattern": r"(__init__|gallery_data|quickstart)\.py$",
+    "ignore_pattern": r"(^|/)(?!plot_)[^/]*\.py$",  # what the scripts import, and the quick start
     "within_subsection_order": "gallery.GalleryOrder",
     "abort_on_example_error": True,
     "reset_modules": ("matplotlib",),

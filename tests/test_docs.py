@@ -1,5 +1,6 @@
 """Every Python block of the README and of the guide pages runs, those of one page in one namespace."""
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -24,13 +25,41 @@ PAGES = [page for page in WRITTEN if "```python" in page.read_text()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_code_blocks_run(page):
+def test_code_blocks_run_and_give_what_their_comments_say(page):
     matplotlib.use("Agg")
     blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     assert blocks
-    namespace = {}
+    namespace = {"__name__": page.stem}
     for block in blocks:
-        exec(compile(block, str(page), "exec"), namespace)
+        for statement in ast.parse(block).body:
+            quoted = quoted_number(block, statement)
+            if quoted is None:
+                exec(compile(ast.Module([statement], []), str(page), "exec"), namespace)
+            else:
+                value = eval(compile(ast.Expression(statement.value), str(page), "eval"), namespace)
+                assert value == pytest.approx(float(quoted), abs=tolerance(quoted)), ast.unparse(statement)
+
+
+def quoted_number(block, statement):
+    """Return the number that is all of the comment behind an expression."""
+    if not isinstance(statement, ast.Expr):
+        return None
+    line = block.splitlines()[statement.end_lineno - 1]
+    comment = re.fullmatch(r"\s*# (-?\d+(?:\.\d+)?)", line[statement.end_col_offset :])
+    return comment[1] if comment else None
+
+
+def tolerance(quoted):
+    """Two units of the last digit of a fraction: other machines round otherwise. None for a count."""
+    return 2 * 10 ** -len(quoted.partition(".")[2]) if "." in quoted else 0
+
+
+@pytest.mark.parametrize(
+    ("line", "number"),
+    [("f(x)  # 0.99", "0.99"), ("f(x)  # 7", "7"), ("f(x)  # 7 of them", None), ("y = 1  # 1", None)],
+)
+def test_only_a_number_alone_is_quoted(line, number):
+    assert quoted_number(line, ast.parse(line).body[0]) == number
 
 
 def test_readme_lists_the_losses_of_the_registry():

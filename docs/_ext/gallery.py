@@ -30,7 +30,7 @@ class GalleryOrder(FileNameSortKey):
 
 
 def scripts_to_run(folder: Path) -> str:
-    """Pattern of the scripts whose data are at hand or can be fetched; the others are shown without being run."""
+    """Pattern of the scripts whose data are here or can be fetched; the others are shown, but not run."""
     scripts = {script: _loaded_by(script) for script in sorted(folder.glob("plot_*.py"))}
     reasons = {name: _why_not(name) for name in set().union(*scripts.values())}
     without = []

@@ -21,19 +21,14 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 class TableOfLosses(SphinxDirective):
-    """Name, spec, what it does, distances, minings and source of every loss."""
+    """Name and spec of every loss, what it does and takes, and its source."""
 
-    HEAD = ("name, spec", "what it does", "distances", "minings", "given pairs", "source")
+    HEAD = ("name, spec", "what it does", "takes", "source")
 
     def run(self) -> list[nodes.Node]:
         """Write the table as reST, so that the names of the specs become links."""
-        lines = [
-            ".. list-table::",
-            "   :header-rows: 1",
-            "   :class: losses",
-            "   :widths: 20 34 12 12 7 15",
-            "",
-        ]
+        options = (":header-rows: 1", ":class: losses", ":widths: 22 36 24 18")
+        lines = [".. list-table::", *(f"   {option}" for option in options), ""]
         for row in (self.HEAD, *(_row(name, spec) for name, spec in LOSSES.items())):
             for number, cell in enumerate(row):
                 first, *others = cell.split("\n")
@@ -48,15 +43,19 @@ def _row(name: str, spec: type[LossSpec]) -> tuple[str, ...]:
     return (
         f'``"{name}"``\n\n`~siamese_sklearn.losses.{spec.__name__}`',
         summary[0].upper() + summary[1:],
-        _codes(spec.distances),
-        _codes(spec.minings),
-        "yes" if spec.takes_tuples else "no",
+        "\n\n".join(_takes(spec)) or "classes only",
         _source(doc["References"]),
     )
 
 
-def _codes(values: tuple[str, ...]) -> str:
-    return ", ".join(f"``{value}``" for value in values) or "none"
+def _takes(spec: type[LossSpec]) -> list[str]:
+    taken = {"distance": spec.distances, "mining": spec.minings}
+    lines = [
+        f"*{name}* " + ", ".join(f"``{value}``" for value in values)
+        for name, values in taken.items()
+        if values
+    ]
+    return lines + ["given pairs, triplets"] * spec.takes_tuples
 
 
 def _source(references: list[str]) -> str:
