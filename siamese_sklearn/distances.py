@@ -109,29 +109,18 @@ def pairwise(left: Tensor, right: Tensor | None = None, distance: str = "euclide
     if distance == "cosine":
         left = normalize(left)
         right = None if right is None else normalize(right)
-        return 0.5 * _squared(left, right)  # |a - b|^2 = 2 - 2 cos on the unit sphere
-    square = _squared(left, right)
-    return square if distance == "sqeuclidean" else _sqrt(square)
+        return 0.5 * _norms(left, right, root=False)  # |a - b|^2 = 2 - 2 cos on the unit sphere
+    return _norms(left, right, root=distance == "euclidean")
 
 
-def _squared(left: Tensor, right: Tensor | None) -> Tensor:
+def _norms(left: Tensor, right: Tensor | None, *, root: bool) -> Tensor:
+    """Squared Euclidean distances, or their roots."""
     with torch.autocast(left.device.type, enabled=False):  # distances need every bit of their inputs
         if right is None:
-            square: Tensor = _SelfSquaredEuclidean.apply(left)  # type: ignore[no-untyped-call]
+            norms: Tensor = _SelfEuclidean.apply(left, root)  # type: ignore[no-untyped-call]
         else:
-            square = _SquaredEuclidean.apply(left, right)  # type: ignore[no-untyped-call]
-    return square
-
-
-def _sqrt(square: Tensor) -> Tensor:
-    root: Tensor = _SafeSqrt.apply(square)  # type: ignore[no-untyped-call]
-    return root
-
-
-def _centred(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Both sets of rows moved to where `left` has its mean: distances stay, and cancel less."""
-    centre = left.mean(0)
-    return left - centre, right - centre
+            norms = _Euclidean.apply(left, right, root)  # type: ignore[no-untyped-call]
+    return norms
 
 
 def _slices(pairs: Tensor, n_columns: int) -> Iterator[slice]:
@@ -139,62 +128,66 @@ def _slices(pairs: Tensor, n_columns: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(pairs), step))
 
 
-def _squared_distances(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Squared distances by a matrix product, (n, m); row and column of those taken by differences instead."""
-    a, b = _centred(left, right)
-    scale = a.square().sum(1)[:, None] + b.square().sum(1)[None, :]  # (n, m)
-    square = torch.addmm(scale, a, b.T, alpha=-2.0)
-    row, column = (square < _CANCELLATION * scale).nonzero(as_tuple=True)
+def _squared_distances(left: Tensor, right: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Squared distances by a matrix product, (n, m); row and column of those taken by differences instead.
+
+    Rows are moved to where `left` has its mean: distances stay, and cancel less. Without `right`, the
+    diagonal is zero, and not among those pairs.
+    """
+    centre = left.mean(0)
+    a = left - centre
+    b = a if right is None else right - centre
+    norm_a, norm_b = a.square().sum(1)[:, None], b.square().sum(1)
+    square = ((-2.0 * a) @ b.T).add_(norm_a).add_(norm_b)  # (n, m)
+    if right is None:
+        square.fill_diagonal_(torch.inf)
+    row, column = _cancelled(square, norm_a, norm_b)
+    other = left if right is None else right
     for part in _slices(row, left.shape[1]):
         i, j = row[part], column[part]
-        square[i, j] = (left[i] - right[j]).square().sum(1)
-    return square, row, column
+        square[i, j] = (left[i] - other[j]).square().sum(1)
+    return square.fill_diagonal_(0.0) if right is None else square, row, column
+
+
+def _cancelled(square: Tensor, norm_a: Tensor, norm_b: Tensor) -> tuple[Tensor, Tensor]:
+    """Row and column of the squared distances that lost digits to cancellation, equal rows among them."""
+    if square.numel() and square.amin() > _CANCELLATION * (norm_a.amax() + norm_b.amax()):
+        nothing = torch.empty(0, dtype=torch.long, device=square.device)
+        return nothing, nothing  # which is quick to see, and so for most batches
+    row, column = (square <= _CANCELLATION * (norm_a + norm_b)).nonzero(as_tuple=True)
+    return row, column
 
 
 def _gradient(grad: Tensor, left: Tensor, right: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """2 sum_j grad_ij (left_i - right_j) by a matrix product, the pairs (row, column) by differences; (n, d).
+    """sum_j grad_ij (left_i - right_j) by a matrix product, the pairs (row, column) by differences; (n, d).
 
     The gradient of a root grows with 1 / D, so that the rounding of a product would drown that of
     near-duplicates.
     """
     near = grad[row, column]
-    grad = grad.index_put((row, column), grad.new_zeros(()))
-    a, b = _centred(left, right)
+    if len(row):
+        grad = grad.index_put((row, column), grad.new_zeros(()))
+    centre = left.mean(0)
+    a = left - centre
+    b = a if right is left else right - centre
     total = torch.addmm(a * grad.sum(1)[:, None], grad, b, alpha=-1.0)
     for part in _slices(row, left.shape[1]):
         i, j = row[part], column[part]
         total.index_add_(0, i, near[part, None] * (left[i] - right[j]))
-    return 2.0 * total
+    return total
 
 
-class _SquaredEuclidean(torch.autograd.Function):
-    """Squared Euclidean distances between two sets of rows."""
-
-    @staticmethod
-    def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:
-        square, row, column = _squared_distances(left, right)
-        ctx.save_for_backward(left, right, row, column)
-        return square
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        left, right, row, column = ctx.saved_tensors
-        return _gradient(grad, left, right, row, column), _gradient(grad.T, right, left, column, row)
+def _divisor(root: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Roots, but infinite instead of zero, which only those of the pairs (row, column) can be."""
+    if not len(row):
+        return root
+    near = root[row, column]
+    return root.index_put((row, column), torch.where(near > 0, near, torch.inf))
 
 
-class _SelfSquaredEuclidean(torch.autograd.Function):
-    """Squared Euclidean distances among one set of rows: one product forward, one backward."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor) -> Tensor:
-        square, row, column = _squared_distances(rows, rows)
-        ctx.save_for_backward(rows, row, column)
-        return square
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        rows, row, column = ctx.saved_tensors
-        return _gradient(grad + grad.T, rows, rows, row, column)  # D_ij and D_ji are one distance
+def _sqrt(square: Tensor) -> Tensor:
+    root: Tensor = _SafeSqrt.apply(square)  # type: ignore[no-untyped-call]
+    return root
 
 
 class _SafeSqrt(torch.autograd.Function):
@@ -210,3 +203,41 @@ class _SafeSqrt(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (root,) = ctx.saved_tensors
         return 0.5 * grad / torch.where(root > 0, root, torch.inf)
+
+
+class _Euclidean(torch.autograd.Function):
+    """Euclidean distances between two sets of rows, squared or not."""
+
+    @staticmethod
+    def forward(ctx: Any, left: Tensor, right: Tensor, root: bool) -> Tensor:
+        norms, row, column = _squared_distances(left, right)
+        norms = norms.sqrt_() if root else norms
+        ctx.save_for_backward(left, right, row, column, norms if root else None)
+        return norms
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        left, right, row, column, root = ctx.saved_tensors
+        grad = 2.0 * grad if root is None else grad / _divisor(root, row, column)
+        return _gradient(grad, left, right, row, column), _gradient(grad.T, right, left, column, row), None
+
+
+class _SelfEuclidean(torch.autograd.Function):
+    """Euclidean distances among one set of rows: one product forward, one backward."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, root: bool) -> Tensor:
+        norms, row, column = _squared_distances(rows, None)
+        norms = norms.sqrt_() if root else norms
+        ctx.save_for_backward(rows, row, column, norms if root else None)
+        return norms
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        rows, row, column, root = ctx.saved_tensors
+        grad = (grad + grad.T).fill_diagonal_(0.0)  # D_ij and D_ji are one distance
+        if root is None:
+            grad = 2.0 * grad
+        else:
+            grad = grad / _divisor(root.clone().fill_diagonal_(torch.inf), row, column)
+        return _gradient(grad, rows, rows, row, column), None

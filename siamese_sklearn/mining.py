@@ -58,21 +58,31 @@ def pair_masks(labels: Tensor) -> tuple[Tensor, Tensor]:
 def semihard(distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:
     """For each (anchor, positive) the closest negative that is farther away than the positive.
 
-    Pairs whose positive is farther than every negative have no such triplet and are left out. O(B^2 log B).
+    Pairs whose positive is farther than every negative have no such triplet and are left out. As in
+    `every_triplet`, each negative is searched in the sorted positives: O(B^2 log B).
 
     References
     ----------
     Schroff, Kalenichenko & Philbin, "FaceNet: A Unified Embedding for Face Recognition and
     Clustering", CVPR 2015.
     """
-    ordered, column = distance.masked_fill(~negative, torch.inf).sort(dim=1)  # (B, B), negatives first
     anchor, positive_index, slot = _positives(positive)
-    query = distance.new_zeros(len(distance), _width(slot))
-    query[anchor, slot] = distance[anchor, positive_index]
-    place = torch.searchsorted(ordered, query, right=True)[anchor, slot]  # first negative beyond the positive
-    found = place < negative.sum(1)[anchor]
-    anchor, place = anchor[found], place[found]
-    return anchor, positive_index[found], column[anchor, place]
+    width = _width(slot)
+    near = distance.new_full((len(distance), width), torch.inf)  # padding: no negative is beyond it
+    near[anchor, slot] = distance[anchor, positive_index]
+    near, order = near.sort(dim=1)
+    far = distance.masked_fill(~negative, torch.inf)
+    rank = torch.searchsorted(near, far)  # (B, B): the positives that each negative is farther than
+    closest = distance.new_full((len(distance), width + 1), torch.inf)
+    closest.scatter_reduce_(1, rank, far, "amin")  # of each rank
+    row, column = ((far == closest.gather(1, rank)) & negative).nonzero(as_tuple=True)
+    negative_index = torch.zeros_like(closest, dtype=torch.long)
+    negative_index[row, rank[row, column]] = column
+    # A positive is followed by the negatives of all higher ranks.
+    beyond, rank = (side.flip(1) for side in closest[:, 1:].flip(1).cummin(dim=1))
+    chosen = torch.empty_like(order).scatter_(1, order, negative_index.gather(1, width - rank))
+    found = torch.empty_like(near).scatter_(1, order, beyond)[anchor, slot] < torch.inf
+    return anchor[found], positive_index[found], chosen[anchor, slot][found]
 
 
 def hard(distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:
@@ -102,10 +112,11 @@ def random_negative(distance: Tensor, positive: Tensor, negative: Tensor) -> Tri
     """For each (anchor, positive) one negative drawn uniformly, from torch's default generator."""
     del distance
     count = negative.sum(1)
-    columns = (~negative).to(torch.uint8).argsort(dim=1, stable=True)  # the negatives of a row come first
-    anchor, positive_index, _ = _positives(positive & (count > 0)[:, None])
+    first = count.cumsum(0) - count
+    _, column = negative.nonzero(as_tuple=True)  # those of a row side by side, from its `first` on
+    anchor, positive_index = (positive & (count > 0)[:, None]).nonzero(as_tuple=True)
     draw = (torch.rand(len(anchor), device=count.device) * count[anchor]).long()
-    return anchor, positive_index, columns[anchor, draw]
+    return anchor, positive_index, column[first[anchor] + draw]
 
 
 MINERS: dict[str, Callable[[Tensor, Tensor, Tensor], Triples]] = {
@@ -144,13 +155,13 @@ def every_triplet(
     threshold[anchor, slot] = distance[anchor, column] + margin
     ordered, order = threshold.sort(dim=1)
     rank = torch.searchsorted(ordered, distance.masked_fill(~negative, torch.inf), right=True)  # (B, B)
-    beaten = width - rank  # positives that each negative beats
     negatives_at = rank.new_zeros(len(distance), width + 1)
     negatives_at.scatter_add_(1, rank, torch.ones_like(rank))
     lost = torch.empty_like(order).scatter_(1, order, negatives_at.cumsum(1)[:, :width])
-    weight = -beaten
-    weight[anchor, column] = lost[anchor, slot]
-    return weight.to(distance.dtype), beaten.sum()
+    weight = rank.to(distance.dtype) - width  # minus the positives that each negative beats
+    won = lost[anchor, slot]
+    weight[anchor, column] = won.to(distance.dtype)
+    return weight, won.sum()
 
 
 def _positives(positive: Tensor) -> Triples:

@@ -200,6 +200,8 @@ def test_rows_far_from_the_origin_need_no_more_differences():
     rows = random_rows(40, 4)
     _, row, column = distances._squared_distances(rows + 1000, rows + 1000)
     assert row.tolist() == column.tolist() == list(range(40))
+    _, row, column = distances._squared_distances(rows + 1000, None)
+    assert row.tolist() == column.tolist() == []
 
 
 @pytest.mark.parametrize("exponent", [-40, 40])

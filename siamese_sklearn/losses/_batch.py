@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,10 +55,26 @@ def masked_logsumexp(values: Tensor, mask: Tensor) -> Tensor:
     >>> masked_logsumexp(torch.zeros(2, 3), torch.tensor([[True, True, False], [True, False, False]]))
     tensor([0.6931, 0.0000])
     """
-    lowest = torch.finfo(values.dtype).min  # -inf would have a gradient of NaN where a row has nothing else
-    values = values.masked_fill(~mask, lowest)
-    floor = values.detach().amax(dim=1, keepdim=True) - _NEGLIGIBLE
-    return values.clamp(min=floor).logsumexp(dim=1)
+    result: Tensor = _MaskedLogSumExp.apply(values, mask)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _MaskedLogSumExp(torch.autograd.Function):
+    """Log of a sum of exponentials whose gradient, a softmax, passes over the mask once."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, mask: Tensor) -> Tensor:
+        lowest = torch.finfo(values.dtype).min  # -inf would give NaN where a row has nothing else
+        held = values.masked_fill(~mask, lowest)
+        result = held.clamp_(min=held.amax(dim=1, keepdim=True) - _NEGLIGIBLE).logsumexp(dim=1)
+        ctx.save_for_backward(values, mask, result)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        values, mask, result = ctx.saved_tensors
+        share = (values - result[:, None]).clamp(-_NEGLIGIBLE, 0.0).exp()  # above 0 only beside the mask
+        return grad[:, None] * share.masked_fill(~mask, 0.0), None
 
 
 class BatchModule(EmbeddingLoss):
@@ -88,8 +105,8 @@ class _CircleModule(BatchModule):
     def terms(self, embeddings: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
         similarity = cosines(embeddings)  # (B, B)
         held = similarity.detach()  # in the gradients that the paper gives, the weights are constants
-        positive_weight = self.gamma * (1 + self.margin - held).clamp(min=0)
-        negative_weight = self.gamma * (held + self.margin).clamp(min=0)
+        positive_weight = self.gamma * (1 + self.margin - held).relu()
+        negative_weight = self.gamma * (held + self.margin).relu()
         pull = masked_logsumexp(-positive_weight * (similarity - (1 - self.margin)), positive)
         push = masked_logsumexp(negative_weight * (similarity - self.margin), negative)
         return softplus(pull + push), positive.any(1) & negative.any(1)
@@ -104,7 +121,7 @@ class _LiftedModule(BatchModule):
         distance = pairwise(embeddings, distance=self.distance)  # (B, B)
         pull = masked_logsumexp(distance, positive)
         push = masked_logsumexp(self.margin - distance, negative)
-        value = (pull + push).clamp(min=0)
+        value = (pull + push).relu()
         # pytorch-metric-learning takes the mean over all rows instead, lone ones and solved ones too.
         return value, positive.any(1) & negative.any(1) & (value.detach() > 0)
 

@@ -37,7 +37,7 @@ def binary_cross_entropy(logit: Tensor, same: Tensor) -> Tensor:
     >>> binary_cross_entropy(torch.tensor([0.0, 2.0]), torch.tensor([True, False]))
     tensor([0.6931, 2.1269])
     """
-    return softplus(torch.where(same, -logit, logit))
+    return softplus(torch.where(same, -1.0, 1.0) * logit)
 
 
 def hinge(logit: Tensor, same: Tensor, margin: float) -> Tensor:
@@ -60,7 +60,7 @@ def hinge(logit: Tensor, same: Tensor, margin: float) -> Tensor:
     >>> hinge(torch.tensor([0.25, 0.25, 3.0]), torch.tensor([True, False, True]), margin=1.0)
     tensor([0.7500, 1.2500, 0.0000])
     """
-    return (margin - torch.where(same, logit, -logit)).clamp(min=0)
+    return (margin - torch.where(same, 1.0, -1.0) * logit).relu()
 
 
 class LogitModule(_PairModule):

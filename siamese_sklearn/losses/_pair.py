@@ -36,7 +36,7 @@ def contrastive(distance: Tensor, same: Tensor, margin: float) -> Tensor:
     >>> contrastive(torch.tensor([0.5, 0.5]), torch.tensor([True, False]), margin=1.0)
     tensor([0.1250, 0.1250])
     """
-    return 0.5 * torch.where(same, distance, (margin - distance).clamp(min=0)).square()
+    return 0.5 * torch.where(same, distance, (margin - distance).relu()).square()
 
 
 def exponential(distance: Tensor, same: Tensor, bound: float) -> Tensor:
@@ -106,11 +106,17 @@ class _PairModule(TupleLoss):
 
     def _reduce(self, distance: Tensor, same: Tensor, different: Tensor) -> Tensor:
         """Each kind has its own mean, so that the many different pairs do not drown the few same ones."""
+        if self.reach < math.inf:  # before long few different pairs are as close, and most need no formula
+            kept = same | (different & (distance.detach() < self.reach))
+            chosen = kept.flatten().nonzero().squeeze(1)
+            distance, same = (side.flatten().index_select(0, chosen) for side in (distance, same))
+            different = ~same
         value = self.formula(distance, same)
-        active = different & (distance.detach() < self.reach)
-        n_same, n_different = same.sum(), active.sum()
+        n_same, n_different = same.count_nonzero(), different.count_nonzero()
         self.n_active = n_same + n_different
-        return mean_or_zero((value * same).sum(), n_same) + mean_or_zero((value * active).sum(), n_different)
+        return mean_or_zero((value * same).sum(), n_same) + mean_or_zero(
+            (value * different).sum(), n_different
+        )
 
 
 class _ContrastiveModule(_PairModule):

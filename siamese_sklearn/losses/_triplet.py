@@ -37,7 +37,7 @@ def triplet(near: Tensor, far: Tensor, margin: float) -> Tensor:
     >>> triplet(torch.tensor([1.0, 0.0]), torch.tensor([1.5, 1.0]), margin=0.75)
     tensor([0.2500, 0.0000])
     """
-    return (near - far + margin).clamp(min=0)
+    return (near - far + margin).relu()
 
 
 def soft_triplet(near: Tensor, far: Tensor) -> Tensor:
