@@ -69,6 +69,5 @@ html_theme_options = {
 html_sidebars = {page: [] for page in ("index", "installation", "comparison", "benchmarks", "contributing")}
 if reduced(False, True):
     html_theme_options["announcement"] = (
-        "The gallery of this copy ran in reduced form, on little data: its pictures and printed figures show "
-        "that the scripts run, and nothing else."
+        "The gallery ran in reduced form, on little data: its figures mean nothing."
     )
