@@ -210,6 +210,12 @@ def test_masked_logsumexp_is_the_sum_over_the_mask_whatever_is_beside_it():
     assert_close(gradient, torch.tensor(expected_gradient, dtype=torch.float64), rtol=1e-11, atol=1e-17)
 
 
+def test_masked_logsumexp_has_second_derivatives():
+    values = torch.randn(3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    mask = torch.tensor([[True, True, False, True, False], [False] * 4 + [True], [True] * 5])
+    assert torch.autograd.gradgradcheck(lambda v: masked_logsumexp(v, mask), values.requires_grad_())
+
+
 def test_the_gradient_of_circle_holds_its_weights_constant():
     """In the paper, the gradients of an anchor with one positive p and one negative n are
 

@@ -73,8 +73,8 @@ class _MaskedLogSumExp(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         values, mask, result = ctx.saved_tensors
-        share = (values - result[:, None]).clamp(-_NEGLIGIBLE, 0.0).exp()  # above 0 only beside the mask
-        return grad[:, None] * share.masked_fill(~mask, 0.0), None
+        share = (values - result[:, None]).clamp_(-_NEGLIGIBLE, 0.0).exp_()  # above 0 only beside the mask
+        return (grad[:, None] * share).masked_fill_(~mask, 0.0), None
 
 
 class BatchModule(EmbeddingLoss):
