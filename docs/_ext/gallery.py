@@ -11,7 +11,20 @@ from sphinx_gallery.sorting import FileNameSortKey
 
 __all__ = ["GalleryOrder", "scripts_to_run"]
 
-ORDER: list[str] = []
+ORDER = [
+    "plot_mnist_digits",
+    "plot_dimension_reduction",
+    "plot_face_verification",
+    "plot_access_control",
+    "plot_omniglot_one_shot",
+    "plot_kiln_flames",
+    "plot_record_linkage",
+    "plot_cross_domain",
+    "plot_patch_matching",
+    "plot_binary_codes",
+    "plot_model_selection",
+    "plot_your_own",
+]
 
 _LOADERS = {
     "mnist": gallery_data.mnist,

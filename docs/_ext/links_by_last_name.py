@@ -30,7 +30,7 @@ def _resolve(
     found = [
         (name, entry)
         for name, entry in domain.objects.items()
-        if name.endswith(ending) and entry.objtype in ("class", "function", "module", "data")
+        if name.endswith(ending) and entry.objtype in ("class", "function") and not entry.aliased
     ]
     if len(found) != 1:
         return None

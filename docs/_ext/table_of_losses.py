@@ -43,7 +43,7 @@ def _row(name: str, spec: type[LossSpec]) -> tuple[str, ...]:
     return (
         f'``"{name}"``\n\n`~siamese_sklearn.losses.{spec.__name__}`',
         summary[0].upper() + summary[1:],
-        "\n\n".join(_takes(spec)) or "classes only",
+        "\n\n".join(_takes(spec)),
         _source(doc["References"]),
     )
 
@@ -55,7 +55,7 @@ def _takes(spec: type[LossSpec]) -> list[str]:
         for name, values in taken.items()
         if values
     ]
-    return lines + ["given pairs, triplets"] * spec.takes_tuples
+    return [*lines, "classes, given pairs, triplets" if spec.takes_tuples else "classes"]
 
 
 def _source(references: list[str]) -> str:
