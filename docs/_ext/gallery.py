@@ -23,7 +23,7 @@ ORDER = [
     "plot_patch_matching",
     "plot_binary_codes",
     "plot_model_selection",
-    "plot_your_own",
+    "plot_own_tower_and_loss",
 ]
 
 _LOADERS = {
