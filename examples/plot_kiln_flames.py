@@ -41,8 +41,7 @@ test_images, test_state = flames(reduced(300, 20), random_state=1)
 # -------
 #
 # k-means puts the pixels of an image into three clusters by their colour in L*a*b*, where the distance of two
-# colours is about the difference that the eye sees. By lightness these are wall, bed and flame; the glow
-# around the flame goes with the bed.
+# colours is about what the eye sees. They are wall, bed (with the glow around the flame) and flame.
 
 REGIONS = ("wall", "bed", "flame")
 
