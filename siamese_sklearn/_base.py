@@ -356,8 +356,9 @@ class SiameseBase(  # type: ignore[call-arg]
         )
 
     def _augmenter(self, data: TrainingData) -> Callable[[Tensor], Tensor] | None:
-        if not isinstance(self.augment, str):
-            return self.augment
+        augment: Callable[[Tensor], Tensor] | str | None = self.augment
+        if not isinstance(augment, str):
+            return augment
         towers = self.tower if isinstance(self.tower, tuple) else (self.tower,)
         made_here = len(data.sides) == 1
         is_image = made_here and all(is_cnn(tower, data.sides[0].shape[1:]) for tower in towers)

@@ -157,5 +157,5 @@ class HammingTripletLoss(LossSpec):
         also = " or None" + (', with mining="semihard"' if solved_at_zero else "")
         margin = check_number("HammingTripletLoss.margin", margin, low=0, low_open=solved_at_zero, also=also)
         balance = check_number("HammingTripletLoss.balance", self.balance, low=0)
-        triplet = TripletLoss(margin, distance="sqeuclidean", mining=mining)
+        triplet = TripletLoss(margin, distance="sqeuclidean", mining=mining, relative=False)
         return _HammingTripletModule(triplet.build(n_classes, n_components), balance)

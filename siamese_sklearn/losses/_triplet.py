@@ -10,12 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from siamese_sklearn._checks import check_number
+from siamese_sklearn._checks import check_boolean, check_number
 from siamese_sklearn.distances import paired, pairwise
 from siamese_sklearn.losses._base import LossSpec, TupleLoss, mean_or_zero
 from siamese_sklearn.mining import MINERS, every_triplet, pair_masks
 
 __all__ = ["TripletLoss", "TripletRatioLoss", "soft_triplet", "triplet", "triplet_ratio"]
+
+_SMALLEST = 1e-12  # mean distance that is divided by, so that identical rows have a finite gradient
 
 
 def triplet(near: Tensor, far: Tensor, margin: float) -> Tensor:
@@ -84,11 +86,15 @@ def triplet_ratio(near: Tensor, far: Tensor) -> Tensor:
 
 
 class _TripletModule(TupleLoss):
-    """Mean of a formula over the selected triplets."""
+    """Mean of a formula over the selected triplets.
 
-    def __init__(self, distance: str, mining: str) -> None:
+    With `relative`, the distances of a batch are measured in units of their mean.
+    """
+
+    def __init__(self, distance: str, mining: str, relative: bool) -> None:
         super().__init__(distance)
         self.mining = mining
+        self.relative = relative
 
     @abstractmethod
     def _every(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
@@ -100,6 +106,8 @@ class _TripletModule(TupleLoss):
 
     def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         distance = pairwise(embeddings, distance=self.distance)
+        if self.relative:
+            distance = _over_mean(distance)
         positive, negative = pair_masks(labels)
         if self.mining == "all":
             return self._every(distance, positive, negative)
@@ -118,8 +126,8 @@ class _TripletModule(TupleLoss):
 class _HingeModule(_TripletModule):
     """Mean over the selected triplets that are not yet solved by the margin."""
 
-    def __init__(self, distance: str, mining: str, margin: float) -> None:
-        super().__init__(distance, mining)
+    def __init__(self, distance: str, mining: str, relative: bool, margin: float) -> None:
+        super().__init__(distance, mining, relative)
         self.margin = margin
 
     def _every(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
@@ -138,8 +146,10 @@ class _SmoothModule(_TripletModule):
 
     margin = None
 
-    def __init__(self, distance: str, mining: str, formula: Callable[[Tensor, Tensor], Tensor]) -> None:
-        super().__init__(distance, mining)
+    def __init__(
+        self, distance: str, mining: str, relative: bool, formula: Callable[[Tensor, Tensor], Tensor]
+    ) -> None:
+        super().__init__(distance, mining, relative)
         self.formula = formula
 
     def _every(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
@@ -153,6 +163,12 @@ class _SmoothModule(_TripletModule):
     def _reduce(self, near: Tensor, far: Tensor) -> Tensor:
         self.n_active = torch.tensor(len(near), device=near.device)
         return mean_or_zero(self.formula(near, far).sum(), self.n_active)
+
+
+def _over_mean(distance: Tensor) -> Tensor:
+    """Distances over their mean off the diagonal; (B, B)."""
+    n_pairs = max(len(distance) * (len(distance) - 1), 1)
+    return distance / (distance.sum() / n_pairs).clamp(min=_SMALLEST)
 
 
 class TripletLoss(LossSpec):
@@ -178,6 +194,11 @@ class TripletLoss(LossSpec):
         negative beyond the positive; "hard", for each anchor its farthest positive and closest negative;
         "easy_positive", its closest positive and closest negative; "random", for each (anchor, positive) a
         random negative.
+    relative : bool, default=None
+        Measure the distances of a batch in units of their mean, the margin too. None means True with
+        ``mining="hard"`` and False otherwise: the hardest triplets gain by drawing all rows into one point,
+        and in these units that gains nothing. Hermans et al. have no such units. Unused for given pairs and
+        triplets.
 
     See Also
     --------
@@ -213,10 +234,12 @@ class TripletLoss(LossSpec):
         *,
         distance: str | None = None,
         mining: str = "all",
+        relative: bool | None = None,
     ) -> None:
         self.margin = margin
         self.distance = distance
         self.mining = mining
+        self.relative = relative
 
     def build(self, n_classes: int, n_components: int) -> TupleLoss:
         mining = self._option("mining", self.minings)
@@ -226,9 +249,12 @@ class TripletLoss(LossSpec):
             distance = "euclidean" if soft or mining == "hard" else "sqeuclidean"
         else:
             distance = self._option("distance", self.distances)
+        relative = mining == "hard"
+        if self.relative is not None:
+            relative = check_boolean("TripletLoss.relative", self.relative)
         if soft:
-            return _SmoothModule(distance, mining, soft_triplet)
-        return _HingeModule(distance, mining, margin)
+            return _SmoothModule(distance, mining, relative, soft_triplet)
+        return _HingeModule(distance, mining, relative, margin)
 
     def _checked_margin(self, solved_at_zero: bool) -> float:
         also = ', or "soft"' + (', with mining="semihard"' if solved_at_zero else "")
@@ -279,4 +305,4 @@ class TripletRatioLoss(LossSpec):
 
     def build(self, n_classes: int, n_components: int) -> TupleLoss:
         distance = self._option("distance", self.distances)
-        return _SmoothModule(distance, self._option("mining", self.minings), triplet_ratio)
+        return _SmoothModule(distance, self._option("mining", self.minings), False, triplet_ratio)

@@ -1,7 +1,8 @@
 """What each loss learns of MNIST in three epochs: neighbours, retrieval and verification on the test set.
 
 Run: python tests/benchmarks/quality.py [mlp] [cnn] [--only NAME ...]; both towers and all losses by default.
-Each loss has its own defaults; batches hold 250 rows, 4 of a class. Needs the data folder.
+Each loss has its own defaults; batches hold 250 rows, in groups of 4 of a class, and the learning rate is
+0.001. The MLP is a plain 784-256-128 on pixels from 0 to 1, the CNN the built-in one. Needs the data folder.
 """
 
 from __future__ import annotations
@@ -15,14 +16,20 @@ import torch
 from _common import mnist
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
+from torch import nn
 
-from siamese_sklearn import CNNTower, MLPTower, SiameseEmbedder
+from siamese_sklearn import SiameseEmbedder
 from siamese_sklearn.losses import LOSSES
 from siamese_sklearn.metrics import eer, map_at_r, pair_scores
 
+
+def plain_mlp(input_shape: tuple[int, ...], n_components: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, n_components))
+
+
 TOWERS: dict[str, dict[str, Any]] = {
-    "mlp": {"tower": MLPTower(hidden_layer_sizes=(256,)), "n_components": 128},
-    "cnn": {"tower": CNNTower(), "n_components": 32},
+    "mlp": {"tower": plain_mlp, "n_components": 128},
+    "cnn": {"tower": "cnn", "n_components": 32},
 }
 
 # What a pytorch-metric-learning loop reached with a plain MLP 784-256-128 in three epochs, one run each:
@@ -55,7 +62,7 @@ def measure(options: dict[str, Any], data: tuple[np.ndarray, ...]) -> tuple[floa
     """Accuracy of 5 neighbours, MAP@R, AUC and EER on the test set."""
     X_train, y_train, X_test, y_test = data
     embedder = SiameseEmbedder(
-        max_epochs=3, batch_size=250, device="cpu", n_threads=1, random_state=0, **options
+        max_epochs=3, batch_size=250, lr=1e-3, device="cpu", n_threads=1, random_state=0, **options
     ).fit(X_train, y_train)
     found, queries = embedder.transform(X_train), embedder.transform(X_test)
     neighbours = KNeighborsClassifier(5, algorithm="brute").fit(found, y_train)
