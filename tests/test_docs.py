@@ -95,3 +95,7 @@ def test_reference_lists_every_public_name():
     }
     listed = set(re.findall(r"^   (\w+)$", pages, flags=re.MULTILINE))
     assert sorted(names - listed) == []
+
+
+def test_comparison_counts_the_losses_of_the_registry():
+    assert f"| {len(LOSSES)} losses |" in (ROOT / "docs" / "comparison.md").read_text()
