@@ -1,6 +1,6 @@
 """Make embedding.png, the picture of the first page and of the README: digits that training has not seen.
 
-Run: python docs/_static/make_embedding_picture.py
+Run: python docs/embedding_picture.py
 """
 
 from __future__ import annotations
@@ -39,4 +39,4 @@ for ax, (title, points) in zip(axes, maps.items(), strict=True):
         )
     ax.set_title(title, fontsize=13)
     ax.set(xticks=[], yticks=[])
-figure.savefig(Path(__file__).with_name("embedding.png"), dpi=120)
+figure.savefig(Path(__file__).with_name("_static") / "embedding.png", dpi=120)
