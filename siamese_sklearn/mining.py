@@ -112,14 +112,11 @@ def random_negative(distance: Tensor, positive: Tensor, negative: Tensor) -> Tri
     """For each (anchor, positive) one negative drawn uniformly, from torch's default generator."""
     del distance
     count = negative.sum(1)
-    anchor, other, slot = _positives(~negative)
-    passed = count.new_full((len(count), _width(slot)), len(count))
-    passed[anchor, slot] = other - slot  # how many negatives come before each row that is none
-    anchor, positive_index, slot = _positives(positive & (count > 0)[:, None])
-    draw = count.new_zeros(len(count), _width(slot))
-    draw[anchor, slot] = (torch.rand(len(anchor), device=count.device) * count[anchor]).long()
-    negative_index = draw + torch.searchsorted(passed, draw, right=True)
-    return anchor, positive_index, negative_index[anchor, slot]
+    first = count.cumsum(0) - count
+    _, column = negative.nonzero(as_tuple=True)  # those of a row side by side, from its `first` on
+    anchor, positive_index = (positive & (count > 0)[:, None]).nonzero(as_tuple=True)
+    draw = (torch.rand(len(anchor), device=count.device) * count[anchor]).long()
+    return anchor, positive_index, column[first[anchor] + draw]
 
 
 MINERS: dict[str, Callable[[Tensor, Tensor, Tensor], Triples]] = {
