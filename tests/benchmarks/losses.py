@@ -60,7 +60,7 @@ def triplet_rival(miner: str, make_miner: Callable[[], nn.Module], power: int) -
 OURS: dict[str, str | LossSpec] = {
     "triplet, every": TripletLoss(),
     "triplet, semihard": TripletLoss(mining="semihard"),
-    "triplet, hard": TripletLoss(mining="hard"),
+    "triplet, hard": TripletLoss(mining="hard", relative=False),
     "triplet, easy_positive": TripletLoss(mining="easy_positive"),
     "triplet, random": TripletLoss(mining="random"),
     "triplet, every, soft": TripletLoss("soft"),
