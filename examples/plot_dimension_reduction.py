@@ -14,7 +14,6 @@ That matters: a flexible supervised map separates its own training rows whatever
 import matplotlib.pyplot as plt
 import numpy as np
 from gallery_data import reduced
-from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -23,13 +22,13 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier, NeighborhoodComponentsAnalysis
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer
 
 from siamese_sklearn import SiameseEmbedder
 from siamese_sklearn.plotting import EmbeddingDisplay
 
 X, y = load_digits(return_X_y=True)
-X, y = X[: reduced(None, 400)], y[: reduced(None, 400)]
+X, y = X[: reduced(None, 400)] / 16, y[: reduced(None, 400)]  # pixels from 0 to 1
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratify=y, random_state=0)
 
 # %%
@@ -51,11 +50,16 @@ planar = {
 
 figure, axes = plt.subplots(2, 2, figsize=(10, 8), layout="constrained")
 for (name, transformer), ax in zip(planar.items(), axes.flat, strict=True):
-    model = make_pipeline(StandardScaler(), transformer, KNeighborsClassifier()).fit(X_train, y_train)
+    model = make_pipeline(transformer, KNeighborsClassifier()).fit(X_train, y_train)
     accuracy = model.score(X_test, y_test)
     print(f"{name:>16}: accuracy of five neighbours in the plane {accuracy:.3f}")
     EmbeddingDisplay.from_estimator(model[:-1], X_test, y_test, ax=ax, legend=ax in axes[:, 1])
-    ax.set(title=f"{name}: {accuracy:.1%} of neighbours right", xlabel="", ylabel="")
+    ax.set(title=f"{name}: {100 * accuracy:.0f} % right by neighbours", xlabel="", ylabel="")
+
+# %%
+# In the plane a linear map has to lay some digits over others: neighbours are right for about 60 % of the rows
+# after PCA, 67 % after LDA and 74 % after NCA, and for about 93 % in the plane of the Siamese network. What it
+# costs is time: seconds of training on this small set, where PCA and LDA take milliseconds.
 
 # %%
 # Clusters
@@ -66,7 +70,7 @@ for (name, transformer), ax in zip(planar.items(), axes.flat, strict=True):
 # dimensions that they want: LDA cannot have more than nine here, one less than classes.
 
 wide = {
-    "pixels": None,
+    "pixels": FunctionTransformer(),  # as they are
     "PCA": PCA(32),
     "LDA": LinearDiscriminantAnalysis(n_components=9),
     "NCA": NeighborhoodComponentsAnalysis(32, max_iter=reduced(100, 5), random_state=0),
@@ -82,14 +86,18 @@ def agreement(transformer, seed):
 
 scores = {}
 for name, transformer in wide.items():
-    steps = [StandardScaler()] if transformer is None else [StandardScaler(), clone(transformer)]
-    fitted = make_pipeline(*steps).fit(X_train, y_train)
-    scores[name] = [agreement(fitted, seed) for seed in range(5)]
+    transformer.fit(X_train, y_train)
+    scores[name] = [agreement(transformer, seed) for seed in range(5)]
     print(f"{name:>16}: adjusted Rand index {np.mean(scores[name]):.3f}")
 
 # %%
-# The bars are means over five starts of k-means, the whiskers reach from the worst to the best of them. In a
-# representation where each class is one tight cloud, all starts find the same clusters.
+# The bars are means over five starts of k-means, the whiskers reach from the worst to the best of them. Where
+# each class is one tight cloud, all starts find the same clusters. LDA, which pulls every class together, is
+# a strong rival once it has its nine dimensions. NCA wants a right neighbour for each row and not one cloud
+# for each class, so it does little for k-means.
+#
+# Try ``loss="triplet"``, which is content when a row is nearer to its own class than to others, or three
+# components in place of two.
 
 means = np.array([np.mean(values) for values in scores.values()])
 spread = np.array(
