@@ -57,9 +57,9 @@ for (name, transformer), ax in zip(planar.items(), axes.flat, strict=True):
     ax.set(title=f"{name}: {100 * accuracy:.0f} % right by neighbours", xlabel="", ylabel="")
 
 # %%
-# In the plane a linear map has to lay some digits over others: neighbours are right for about 60 % of the rows
-# after PCA, 67 % after LDA and 74 % after NCA, and for about 93 % in the plane of the Siamese network. What it
-# costs is time: seconds of training on this small set, where PCA and LDA take milliseconds.
+# In the plane a linear map has to lay some digits over others: neighbours are right for about 60 % of the
+# rows after PCA, 67 % after LDA and 74 % after NCA, and for about 93 % in the plane of the Siamese network.
+# What it costs is time: seconds of training on this small set, where PCA and LDA take milliseconds.
 
 # %%
 # Clusters

@@ -85,9 +85,9 @@ axes[0].set_ylabel("MAP@R, mean and deviation of folds")
 figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 
 # %%
-# The same candidate wins both times, but the weak ones fail differently. The contrastive loss with a margin
-# of 0.2 is well above the pixels for known people, and no better than them for new ones. Folds of known people
-# would not have told.
+# The same candidates lead both times, but the weak ones fail differently. The contrastive loss with a margin
+# of 0.2 is well above the pixels for known people, and no better than them for new ones. Folds of known
+# people would not have told.
 #
 # The winner's score is a little too good, because it is the best of eight: keep rows, or people, aside for a
 # last look. To use several cores, give the search ``n_jobs`` and the embedder ``n_threads=1``.

@@ -67,7 +67,7 @@ def residual_tower(input_shape, n_components, width=32):
 # A loss is a module that gets the embeddings of a batch, (B, n_components), and its labels as integers,
 # (B,), and returns one number. The soft nearest-neighbour loss (Salakhutdinov & Hinton 2007; Frosst,
 # Papernot & Hinton 2019) asks how likely a row is to choose one of its own class, when it chooses a
-# neighbour at random and the more likely, the closer. Below a low temperature only the nearest count.
+# neighbour at random and the more likely, the closer. At a low temperature only the nearest count.
 #
 # Two lines guard against traps: a row must not choose itself, and rows that are alone in their class within
 # the batch have no right choice.
@@ -108,6 +108,12 @@ for name, embedder in embedders.items():
     print(f"{name:>31}: MAP@R {map_at_r(Z, y_test):.3f}, nearest is right {recall_at_k(Z, y_test):.3f}")
 
 # %%
+# On this small set the residual network is a little better than the built-in one with either loss. The own
+# loss finds the right nearest image a little more often (for a few of 599) and has the lower MAP@R: at its
+# low temperature it is content with one right neighbour, where the contrastive loss draws whole classes
+# together.
+
+# %%
 # Search
 # ------
 # Objects are values of a grid like any others. Their classes and functions stand at the top level of a
@@ -128,6 +134,8 @@ for loss, score in zip(results["param_loss"], results["mean_test_score"], strict
     print(f"temperature {loss.temperature:<4}: MAP@R {score:.3f}")
 
 # %%
+# MAP@R rises with the temperature, because more rows of the class then have a part in the choice.
+#
 # What came out
 # -------------
 # The loss of an own module is recorded like any other, and so is the spread of the embeddings. A module that
