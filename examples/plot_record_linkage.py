@@ -23,7 +23,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import PrecisionRecallDisplay, f1_score, precision_score, recall_score
+from sklearn.metrics import PrecisionRecallDisplay, average_precision_score, precision_recall_fscore_support
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -92,7 +92,7 @@ classifier = SiamesePairClassifier(
     256,
     tower=MLPTower(hidden_layer_sizes=()),
     head="distance",
-    max_epochs=reduced(6, 1),
+    max_epochs=reduced(3, 1),
     batch_size=256,
     lr=1e-3,
     random_state=0,
@@ -106,9 +106,9 @@ model = make_pipeline(PairTransformer(encoder), classifier).fit(train, same_trai
 # `fit` sets the threshold where decisions on a tenth of the training pairs are most often right. Here it is
 # set again, where F1, the harmonic mean of precision and recall, is highest for the people kept for that.
 #
-# Two rivals compare field by field. A logistic regression learns which agreements count, as in Fellegi &
-# Sunter. Gradient boosting learns from the share of letters to be edited in each field (Levenshtein 1966),
-# and has the better of the network here: who knows how the errors came about should use it.
+# Two rivals compare field by field. Logistic regression weighs which agree, as in Fellegi & Sunter: F1 is as
+# high, average precision lower (0.995 against 0.998). Gradient boosting on the share of letters to edit in
+# each field (Levenshtein 1966) is ahead of both: who knows how the errors came about should use it.
 
 
 def edits(pairs):
@@ -118,32 +118,32 @@ def edits(pairs):
     return np.reshape(shares, (-1, len(FIELDS)))
 
 
-def report(name, answer):
-    rates = [score(same_test, answer) for score in (f1_score, precision_score, recall_score)]
-    print("{}: F1 {:.3f}, precision {:.3f}, recall {:.3f}".format(name, *rates))
+def report(name, score):
+    precision, recall, f1, _ = precision_recall_fscore_support(same_test, score >= 0, average="binary")
+    average = average_precision_score(same_test, score)
+    print(f"{name}: F1 {f1:.3f}, precision {precision:.3f}, recall {recall:.3f}, average {average:.4f}")
 
 
 to_train, to_test = edits(train), edits(test)
 agreement_model = LogisticRegression().fit(to_train == 0, same_train)
 edit_model = HistGradientBoostingClassifier(random_state=0).fit(to_train, same_train)
-report("agreements, logistic regression", agreement_model.predict(to_test == 0))
-report("edits, gradient boosting", edit_model.predict(to_test))
-report("Siamese network, threshold of fit", model.predict(test))
+report("network, threshold of fit", model.decision_function(test))
 classifier.calibrate_threshold(model[0].transform(calibrate), same_calibrate, strategy="f_beta")
-report("Siamese network, threshold of best F1", model.predict(test))
+scored = {
+    "network": model.decision_function(test),
+    "agreements": agreement_model.decision_function(to_test == 0),
+    "edits": edit_model.decision_function(to_test),
+}
+for name, score in scored.items():
+    report(name, score)
 
 # %%
 # Precision against recall
 # ------------------------
 
-scored = {
-    "Siamese network": model.decision_function(test),
-    "agreements": agreement_model.decision_function(to_test == 0),
-    "edits": edit_model.decision_function(to_test),
-}
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
-PairScoreDisplay.from_predictions(same_test, scored["Siamese network"], threshold=0.0, ax=left)
-left.set(xlabel="score of the Siamese network above its threshold")
+PairScoreDisplay.from_predictions(same_test, scored["network"], threshold=0.0, ax=left)
+left.set(xlabel="score of the network above its threshold")
 for name, score in scored.items():
     PrecisionRecallDisplay.from_predictions(same_test, score, name=name, ax=right)
 right.set(xlim=(0.9, 1.005), ylim=(0.9, 1.005))
