@@ -15,7 +15,7 @@ __all__ = ["ImageAugmenter"]
 
 
 class ImageAugmenter(BaseEstimator):
-    """Turn, scale, shear, shift, mirror, relight and partly erase each image of a batch, at random.
+    """Turn, scale, shear, shift, stretch, mirror, relight and partly erase each image of a batch, at random.
 
     What a class keeps under these changes, the network does not have to learn from examples: the fewer
     images there are, the more this helps. It runs in training only, on the device, a batch at a time. The
@@ -32,6 +32,9 @@ class ImageAugmenter(BaseEstimator):
         Share of the image's sides, below 1; what comes in from outside repeats the border.
     shear : float, default=5.0
         Degrees, below 45.
+    stretch : float, default=0.0
+        Share by which width and height change, each by itself, below 1: what nodding and turning do to a
+        face.
     flip : bool, default=False
         Mirror half of the images from left to right. Right for faces, wrong for digits and letters.
     contrast : float, default=0.0
@@ -64,6 +67,7 @@ class ImageAugmenter(BaseEstimator):
         scale: float = 0.1,
         shift: float = 0.08,
         shear: float = 5.0,
+        stretch: float = 0.0,
         flip: bool = False,
         contrast: float = 0.0,
         brightness: float = 0.0,
@@ -73,6 +77,7 @@ class ImageAugmenter(BaseEstimator):
         self.scale = scale
         self.shift = shift
         self.shear = shear
+        self.stretch = stretch
         self.flip = flip
         self.contrast = contrast
         self.brightness = brightness
@@ -112,7 +117,10 @@ class ImageAugmenter(BaseEstimator):
         aspect = images.shape[2] / images.shape[3]  # the grid is 2 wide and 2 high, whatever the image is
         first = torch.stack([mirror * cosine, aspect * (shear - sine), across], dim=1)
         second = torch.stack([mirror * sine / aspect, cosine, down], dim=1)
-        return torch.stack([first, second], dim=1)
+        matrices = torch.stack([first, second], dim=1)
+        if self.stretch == 0:
+            return matrices
+        return matrices * (1 + self.stretch * _uniform(2 * n, images).reshape(n, 2, 1))
 
     def _relit(self, images: Tensor) -> Tensor:
         if self.contrast == 0 and self.brightness == 0:
@@ -150,6 +158,7 @@ class ImageAugmenter(BaseEstimator):
         check_number(f"{name}.scale", self.scale, low=0, high=1, high_open=True)
         check_number(f"{name}.shift", self.shift, low=0, high=1, high_open=True)
         check_number(f"{name}.shear", self.shear, low=0, high=45, high_open=True)
+        check_number(f"{name}.stretch", self.stretch, low=0, high=1, high_open=True)
         check_boolean(f"{name}.flip", self.flip)
         check_number(f"{name}.contrast", self.contrast, low=0, high=1, high_open=True)
         check_number(f"{name}.brightness", self.brightness, low=0)

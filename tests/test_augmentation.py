@@ -98,6 +98,14 @@ def test_shear_moves_rows_against_each_other():
     assert most - 0.4 < right.abs().max() <= most + 0.2
 
 
+def test_stretch_changes_width_and_height_each_by_itself():
+    right, down = centres(seeded(still(stretch=0.25), spots(x=6, y=6)))
+    for moved in (right, down):
+        assert 6 / 1.25 - 0.3 <= moved.min() < 5.2
+        assert 7.2 < moved.max() <= 6 / 0.75 + 0.3
+    assert abs(np.corrcoef(right, down)[0, 1]) < 0.3
+
+
 def test_flip_mirrors_half_of_the_images():
     right, down = centres(seeded(still(flip=True), spots(x=5)))
     assert down.abs().max() < 1e-4
@@ -150,6 +158,7 @@ def test_draws_come_from_the_default_generator():
         ("brightness", -0.1),
         ("erase", 1.0),
         ("brightness", math.nan),
+        ("stretch", 1.0),
     ],
 )
 def test_a_parameter_out_of_range_is_an_error_that_names_it(parameter, value):

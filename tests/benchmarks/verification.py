@@ -121,7 +121,7 @@ def face_model() -> SiamesePairClassifier:
     )
 
 
-FACES = ImageAugmenter(flip=True, contrast=0.2, brightness=0.5, erase=0.25)
+FACES = ImageAugmenter(stretch=0.12, flip=True, contrast=0.2, brightness=0.5, erase=0.25)
 
 
 def faces() -> None:
