@@ -187,13 +187,12 @@ def measure(name: str, rival: int, batch: int, layout: str, report: Connection) 
         runs[who] = passes(loss, z, labels)
         try:
             report.send({f"{who}, MB": peak(runs[who])})
-            seconds = in_turn(runs, 1, process_time)
         except (RuntimeError, MemoryError) as error:
             if not (isinstance(error, MemoryError) or "memory" in str(error) or "bad_alloc" in str(error)):
                 raise
             report.send({who: f"over {MEMORY_LIMIT >> 30} GB"})
             del runs[who]
-            seconds = in_turn(runs, 1, process_time)
+        seconds = in_turn(runs, 1, process_time)
         report.send({"seconds": seconds})
     repeats = int(SECONDS_PER_CELL / sum(times[0] for times in seconds.values()))
     report.send({"seconds": in_turn(runs, min(repeats, 101), process_time) if repeats > 1 else seconds})
