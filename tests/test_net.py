@@ -179,6 +179,25 @@ class TestEmbed:
             whole = module(torch.from_numpy(x)).numpy()
         np.testing.assert_allclose(embed(trained(module), Rows(x, device=CPU)), whole, atol=1e-6)
 
+    @pytest.mark.parametrize(
+        ("shape", "sizes"),
+        [((1, 4), [64]), ((64, 4), [64]), ((65, 4), [128]), ((2049, 4), [2048, 64]), ((5, 2, 2), [5])],
+    )
+    def test_flat_rows_pass_in_whole_groups(self, shape, sizes):
+        """So that what a row is beside does not change how its matrix products are rounded."""
+        seen = []
+
+        class Tower(nn.Module):
+            def forward(self, x):
+                seen.append(len(x))
+                return x.flatten(1)
+
+        x = np.random.default_rng(2).normal(size=shape).astype(np.float32)
+        network = SiameseNetwork(Tower(), 4, normalize=False)
+        found = embed(trained(network), Rows(x, device=CPU))
+        assert seen == sizes
+        np.testing.assert_array_equal(found, x.reshape(len(x), 4))
+
     def test_evaluation_mode(self):
         module = SiameseNetwork(small_tower(noise=1.0), WIDTH, normalize=True).train()
         rows = Rows(X, device=CPU)
