@@ -58,7 +58,7 @@ def embed(net: NeuralNet, rows: Rows, side: int = 0) -> FloatArray:
 
 
 def _filled(batch: Tensor) -> Tensor:
-    """A batch (n, d) with its last row repeated up to the next multiple of `_FULL`."""
+    """Repeat the last row of a batch (n, d) up to the next multiple of `_FULL`."""
     missing = -len(batch) % _FULL
     return batch if missing == 0 else torch.cat([batch, batch[-1:].expand(missing, -1)])
 
