@@ -1,8 +1,8 @@
 """SiamesePairClassifier on MNIST, on digits never seen, on faces of people never seen, and on record pairs.
 
 Run: python tests/benchmarks/verification.py [mnist] [unseen] [faces] [records]; all of them by default.
-The first three need the data folder, the last the package recordlinkage in its version 0.16, which asks for older
-versions of others than it needs: pip install --no-deps recordlinkage==0.16 jellyfish.
+The first three need the data folder, the last the package recordlinkage in its version 0.16, which asks for
+older versions of others than it needs: pip install --no-deps recordlinkage==0.16 jellyfish.
 """
 
 from __future__ import annotations
