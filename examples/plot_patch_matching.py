@@ -19,13 +19,12 @@ viewpoint and light are made.
 import matplotlib.pyplot as plt
 import numpy as np
 from gallery_data import reduced
-from scipy.ndimage import map_coordinates, uniform_filter
+from patch_views import draw_views, find_places
 from sklearn.datasets import load_sample_images
 from sklearn.metrics import RocCurveDisplay, roc_curve
 
 from siamese_sklearn import CNNTower, SiamesePairClassifier, make_pairs
 
-SIZE = 32  # pixels on each side of a patch
 photographs = [photograph.mean(axis=2) for photograph in load_sample_images().images]  # grey
 
 # %%
@@ -34,31 +33,9 @@ photographs = [photograph.mean(axis=2) for photograph in load_sample_images().im
 #
 # Places lie 12 pixels apart, where the grey values around them spread: nobody can match a patch of sky. A
 # view of a place is turned by up to 25 degrees, zoomed by a factor of up to 1.3 either way, sheared and
-# shifted by up to 3 pixels; then it gets a gain of up to 1.5 either way, an offset, and noise.
-
-
-def find_places(grey, left, right):
-    mean, square = uniform_filter(grey, SIZE), uniform_filter(grey**2, SIZE)
-    rows, columns = np.mgrid[SIZE : len(grey) - SIZE : 12, left + SIZE : right - SIZE : 12].reshape(2, -1)
-    spread = (square - mean**2)[rows, columns]
-    return np.column_stack([rows, columns])[spread > 12**2]
-
-
-def draw_views(grey, places, rng):
-    n = len(places)
-    angle, shear = np.radians(rng.uniform(-25, 25, n)), rng.uniform(-0.2, 0.2, n)
-    cosine, sine = 1.3 ** rng.uniform(-1, 1, n) * [np.cos(angle), np.sin(angle)]
-    turn = np.stack([cosine, shear * cosine - sine, sine, shear * sine + cosine], axis=1)  # (n, 4)
-    pixels = np.mgrid[:SIZE, :SIZE].reshape(2, -1) - (SIZE - 1) / 2
-    centres = places + rng.uniform(-3, 3, (n, 2))
-    points = turn.reshape(n, 2, 2) @ pixels + centres[:, :, None]  # (n, 2, SIZE**2)
-    patches = map_coordinates(grey, np.moveaxis(points, 1, 0).reshape(2, -1), order=1, mode="mirror")
-    patches = 1.5 ** rng.uniform(-1, 1, (n, 1)) * patches.reshape(n, -1) + rng.uniform(-40, 40, (n, 1))
-    noisy = patches + rng.normal(0, 8, patches.shape)
-    return noisy.reshape(n, SIZE, SIZE).astype(np.float32)
-
-
-# %%
+# shifted by up to 3 pixels; then it gets a gain of up to 1.5 either way, an offset, and noise (written out in
+# ``patch_views.py``, beside this script).
+#
 # Training sees views of the left halves of both photographs, and the test is on the right halves: none of
 # its places has been seen. ``make_pairs`` takes the place for the class, and makes as many same as different
 # pairs.
@@ -163,8 +140,8 @@ ax = curves.subplots()
 for (name, score), style in zip(scores.items(), [":", "-", "--", "-."], strict=True):
     RocCurveDisplay.from_predictions(same_test, score, name=name, ax=ax, curve_kwargs={"linestyle": style})
 ax.axhline(0.95, color="gray", linewidth=0.8)
-ax.set(xlim=(0, 0.6), ylim=(0.6, 1.005), aspect="auto")
-ax.set(xlabel="false positives", ylabel="recall (95 %: grey line)", title="Pairs of places never seen")
+ax.set(xlim=(0, 0.6), ylim=(0.6, 1.005), aspect="auto", title="Pairs of places never seen")
+ax.set(xlabel="false positives", ylabel="recall (95 %: grey line)")
 for ax, (title, chosen) in zip(pictures.subplots(4, 1), strips.items(), strict=True):
     ax.imshow(strip(chosen), cmap="gray")
     ax.set_title(title, fontsize="medium", loc="left")
