@@ -36,8 +36,8 @@ folds = np.random.RandomState(0).permutation(40).reshape(8, 5)[: reduced(3, 1)]
 # %%
 # Training and testing
 # --------------------
-# 350 photographs are few for a network, so every batch sees them turned, shifted, mirrored, relit, and with
-# a patch painted over. Then each fold is asked two questions:
+# 350 photographs are few for a network, so every batch sees them turned, shifted, stretched, mirrored,
+# relit, and with a patch painted over. Then each fold is asked two questions:
 #
 # - **Pairs.** All pairs of the 50 test photographs: 225 of one person, 1000 of two.
 # - **People.** Five photographs of each test person are enrolled, with no training. Each of the other five
@@ -46,7 +46,7 @@ folds = np.random.RandomState(0).permutation(40).reshape(8, 5)[: reduced(3, 1)]
 
 model = SiamesePairClassifier(
     loss="exponential",
-    augment=ImageAugmenter(flip=True, contrast=0.2, brightness=0.5, erase=0.25),
+    augment=ImageAugmenter(stretch=0.12, flip=True, contrast=0.2, brightness=0.5, erase=0.25),
     max_epochs=reduced(120, 2),
     lr=1e-3,
     validation_fraction=0.03,
