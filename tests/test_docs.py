@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 
 import siamese_sklearn
@@ -38,6 +39,7 @@ def test_code_blocks_run_and_give_what_their_comments_say(page):
             else:
                 value = eval(compile(ast.Expression(statement.value), str(page), "eval"), namespace)
                 assert value == pytest.approx(float(quoted), abs=tolerance(quoted)), ast.unparse(statement)
+    plt.close("all")
 
 
 def quoted_number(block, statement):

@@ -33,12 +33,13 @@ SAME, SCORE = np.array([1, 1, 1, 1, 0, 0, 0, 0]), np.array([9.0, 8, 7, 3, 5, 2, 
 
 @pytest.fixture
 def plt():
-    """pyplot on a backend without windows; its figures are closed after the test."""
+    """pyplot on a backend without windows and without figures; they are closed after the test."""
     matplotlib = pytest.importorskip("matplotlib")
     before = matplotlib.get_backend()
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    plt.close("all")
     yield plt
     plt.close("all")
     matplotlib.use(before)
