@@ -269,7 +269,8 @@ class TripletRatioLoss(LossSpec):
 
     Take it where some labels are wrong: a triplet that is far off costs little more than one that is just
     undecided, and pulls less. It has no margin. Where the labels are right, `TripletLoss` usually goes
-    further.
+    further. Set ``normalize=False`` in the estimator, as in the paper: on the unit sphere distances differ by
+    2 at the most, too little for this cost to become small.
 
     Parameters
     ----------
