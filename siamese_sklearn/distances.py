@@ -164,13 +164,15 @@ def _gradient(grad: Tensor, left: Tensor, right: Tensor, row: Tensor, column: Te
     The gradient of a root grows with 1 / D, so that the rounding of a product would drown that of
     near-duplicates.
     """
-    near = grad[row, column]
-    if len(row):
+    near = grad[row, column] if len(row) else None
+    if near is not None:
         grad = grad.index_put((row, column), grad.new_zeros(()))
     centre = left.mean(0)
     a = left - centre
     b = a if right is left else right - centre
     total = torch.addmm(a * grad.sum(1)[:, None], grad, b, alpha=-1.0)
+    if near is None:
+        return total
     for part in _slices(row, left.shape[1]):
         i, j = row[part], column[part]
         total.index_add_(0, i, near[part, None] * (left[i] - right[j]))
@@ -235,9 +237,6 @@ class _SelfEuclidean(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         rows, row, column, root = ctx.saved_tensors
-        grad = (grad + grad.T).fill_diagonal_(0.0)  # D_ij and D_ji are one distance
-        if root is None:
-            grad = 2.0 * grad
-        else:
-            grad = grad / _divisor(root.clone().fill_diagonal_(torch.inf), row, column)
-        return _gradient(grad, rows, rows, row, column), None
+        grad = grad + grad.T  # D_ij and D_ji are one distance
+        grad = grad.mul_(2.0) if root is None else grad.div_(_divisor(root, row, column))
+        return _gradient(grad.fill_diagonal_(0.0), rows, rows, row, column), None

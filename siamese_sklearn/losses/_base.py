@@ -69,8 +69,8 @@ class EmbeddingLoss(nn.Module, ABC):
     Attributes
     ----------
     n_active : Tensor of shape ()
-        How many terms had a part in the value of the last call: ordered pairs, triplets or rows, whatever the
-        loss sums over.
+        How many terms had a part in the value of the last call: pairs, triplets or rows, whatever the loss
+        sums over.
     lr : float or None
         Learning rate of the loss's own weights; None for a loss without weights.
     """

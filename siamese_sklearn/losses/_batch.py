@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 from siamese_sklearn._checks import check_number
 from siamese_sklearn.distances import DISTANCES, normalize, pairwise
 from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec, mean_or_zero
-from siamese_sklearn.mining import pair_masks
+from siamese_sklearn.mining import has_any, pair_masks
 
 __all__ = ["BatchModule", "CircleLoss", "LiftedLoss", "cosines", "masked_logsumexp"]
 
@@ -109,7 +109,7 @@ class _CircleModule(BatchModule):
         negative_weight = self.gamma * (held + self.margin).relu()
         pull = masked_logsumexp(-positive_weight * (similarity - (1 - self.margin)), positive)
         push = masked_logsumexp(negative_weight * (similarity - self.margin), negative)
-        return softplus(pull + push), positive.any(1) & negative.any(1)
+        return softplus(pull + push), has_any(positive) & has_any(negative)
 
 
 class _LiftedModule(BatchModule):
@@ -123,7 +123,7 @@ class _LiftedModule(BatchModule):
         push = masked_logsumexp(self.margin - distance, negative)
         value = (pull + push).relu()
         # pytorch-metric-learning takes the mean over all rows instead, lone ones and solved ones too.
-        return value, positive.any(1) & negative.any(1) & (value.detach() > 0)
+        return value, has_any(positive) & has_any(negative) & (value.detach() > 0)
 
 
 class CircleLoss(LossSpec):

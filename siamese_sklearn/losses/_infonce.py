@@ -8,6 +8,7 @@ from torch.nn.functional import softplus
 from siamese_sklearn._checks import check_number
 from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec
 from siamese_sklearn.losses._batch import BatchModule, cosines, masked_logsumexp
+from siamese_sklearn.mining import has_any
 
 __all__ = ["NPairsLoss", "SupConLoss"]
 
@@ -21,7 +22,7 @@ class _NPairsModule(BatchModule):
         product = embeddings / self.temperature @ embeddings.T  # (B, B)
         others = masked_logsumexp(product, negative)
         anchor, near = positive.nonzero(as_tuple=True)
-        return softplus(others[anchor] - product[anchor, near]), negative.any(1)[anchor]
+        return softplus(others[anchor] - product[anchor, near]), has_any(negative)[anchor]
 
 
 class _SupConModule(BatchModule):

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from siamese_sklearn._checks import check_number
-from siamese_sklearn.heads import HEADS, DistanceHead, Head, HeadLike, make_head
+from siamese_sklearn.heads import HEADS, DistanceHead, Head, HeadLike, PluggedHead, make_head
 from siamese_sklearn.losses._base import LossSpec
 from siamese_sklearn.losses._pair import _PairModule
 
@@ -24,7 +24,7 @@ def binary_cross_entropy(logit: Tensor, same: Tensor) -> Tensor:
     Parameters
     ----------
     logit : Tensor
-    same : bool Tensor, of the same shape
+    same : bool or 0/1 Tensor, of the same shape
 
     Returns
     -------
@@ -37,7 +37,7 @@ def binary_cross_entropy(logit: Tensor, same: Tensor) -> Tensor:
     >>> binary_cross_entropy(torch.tensor([0.0, 2.0]), torch.tensor([True, False]))
     tensor([0.6931, 2.1269])
     """
-    return softplus(torch.where(same, -1.0, 1.0) * logit)
+    return softplus((1.0 - 2.0 * same.to(logit.dtype)) * logit)
 
 
 def hinge(logit: Tensor, same: Tensor, margin: float) -> Tensor:
@@ -46,7 +46,7 @@ def hinge(logit: Tensor, same: Tensor, margin: float) -> Tensor:
     Parameters
     ----------
     logit : Tensor
-    same : bool Tensor, of the same shape
+    same : bool or 0/1 Tensor, of the same shape
     margin : float
 
     Returns
@@ -60,7 +60,7 @@ def hinge(logit: Tensor, same: Tensor, margin: float) -> Tensor:
     >>> hinge(torch.tensor([0.25, 0.25, 3.0]), torch.tensor([True, False, True]), margin=1.0)
     tensor([0.7500, 1.2500, 0.0000])
     """
-    return (margin - torch.where(same, 1.0, -1.0) * logit).relu()
+    return (margin - (2.0 * same.to(logit.dtype) - 1.0) * logit).relu()
 
 
 class LogitModule(_PairModule):
@@ -82,6 +82,7 @@ class LogitModule(_PairModule):
     def __init__(self, head: Head, mining: str, lr: float) -> None:
         distance = head.distance if isinstance(head, DistanceHead) else "euclidean"
         super().__init__(distance, mining, reach=math.inf)
+        self.symmetric = not isinstance(head, PluggedHead)
         self.head = head
         self.lr = lr
 

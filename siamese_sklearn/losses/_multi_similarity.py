@@ -9,6 +9,7 @@ from torch.nn.functional import softplus
 from siamese_sklearn._checks import check_number
 from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec
 from siamese_sklearn.losses._batch import BatchModule, cosines, masked_logsumexp
+from siamese_sklearn.mining import has_any
 
 __all__ = ["MultiSimilarityLoss"]
 
@@ -29,7 +30,7 @@ class _MultiSimilarityModule(BatchModule):
         excess = similarity - self.base
         pull = softplus(masked_logsumexp(-self.alpha * excess, positive)) / self.alpha
         push = softplus(masked_logsumexp(self.beta * excess, negative)) / self.beta
-        return pull + push, positive.any(1) | negative.any(1)
+        return pull + push, has_any(positive) | has_any(negative)
 
 
 def _informative(

@@ -59,10 +59,10 @@ def naive_triplets(table, labels, mining):
 
 
 def naive_pairs(table, labels, mining):
-    """Distances of the same pairs and of the different pairs of a batch."""
+    """Distances of the same pairs and of the different pairs of a batch, each pair once."""
     if mining == "hard":
         chosen = naive_triplets(table, labels, "hard")
         return [table[a][p] for a, p, _ in chosen], [table[a][n] for a, _, n in chosen]
-    pairs = list(itertools.permutations(range(len(labels)), 2))
+    pairs = list(itertools.combinations(range(len(labels)), 2))
     same = [table[i][j] for i, j in pairs if labels[i] == labels[j]]
     return same, [table[i][j] for i, j in pairs if labels[i] != labels[j]]
