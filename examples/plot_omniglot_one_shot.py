@@ -19,75 +19,37 @@ makes two drawings the same character.
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from character_drawings import ProjectedSupCon, character_tower, framed
 from gallery_data import omniglot, reduced
 from matplotlib.patches import Rectangle
 from skorch.callbacks import LRScheduler
-from torch import nn
-from torch.nn.functional import affine_grid, grid_sample, normalize
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from siamese_sklearn import SiamesePairClassifier
 from siamese_sklearn.augmentation import ImageAugmenter
-from siamese_sklearn.losses import SupConLoss
 
 X, y, _ = omniglot("small1")
 X_new, _, alphabet_new = omniglot("small2")
 
 # %%
-# Where and how large a character was drawn does not matter. Each drawing is moved so that the centre of its
-# ink is in the middle, and each axis is scaled by how far the ink spreads: half by its own spread, half by
-# the larger of both, so that flat characters stay somewhat flat.
-
-
-def framed(images):
-    ink = torch.tensor(images).float()[:, None] / 255  # (n, 1, 28, 28)
-    place = (2 * torch.arange(28) + 1) / 28 - 1
-    share = ink / ink.sum((2, 3), keepdim=True)
-    across, down = share.sum((1, 2)), share.sum((1, 3))  # (n, 28)
-    centre = torch.stack([across @ place, down @ place], dim=1)  # (n, 2)
-    spread = (torch.stack([across @ place**2, down @ place**2], dim=1) - centre**2).relu().sqrt()
-    scale = (spread * spread.amax(1, keepdim=True)).sqrt() / 0.4
-    matrix = torch.cat([torch.diag_embed(scale.clamp(0.4, 2.5)), centre[:, :, None]], dim=2)
-    grid = affine_grid(matrix, [len(ink), 1, 32, 32], align_corners=False)
-    return grid_sample(ink, grid, align_corners=False).squeeze(1).numpy()
-
+# Where and how large a character was drawn does not matter: ``framed`` moves the centre of its ink to the
+# middle, and scales each axis by how far the ink spreads.
 
 X, X_new = framed(X), framed(X_new)
 
 # %%
 # The network
 # -----------
-# Its tower ends in a map of 4 x 4 places with 128 features each, and this map is the embedding: what was
-# found, and where. The loss, ``SupConLoss``, compares each drawing of a batch with all others. As in its
-# paper (Khosla et al. 2020), it sees the embedding through two more layers, which belong to the loss and
-# are gone after training: they may drop what the characters of the training set do not need, but new
-# characters do.
+# Its tower, four convolutions, ends in a map of 4 x 4 places with 128 features each, and this map is the
+# embedding: what was found, and where. The loss, ``SupConLoss`` (Khosla et al. 2020), compares each drawing
+# of a batch with all others. As in its paper it sees the embedding through two more layers, which are gone
+# after training: they may drop what new characters need. (Tower and loss are written out in
+# ``character_drawings.py``, beside this script.) Modules come with weights of their own, which
+# ``random_state`` does not draw, so they have a seed here.
 
-
-class CharacterTower(nn.Module):
-    def __init__(self):
-        super().__init__()
-        layers = []
-        for width, size in ((1, 32), (32, 64), (64, 128), (128, 128)):
-            layers += [nn.Conv2d(width, size, 3, padding=1, bias=False), nn.BatchNorm2d(size), nn.ReLU()]
-            layers.append(nn.MaxPool2d(2))
-        self.layers = nn.Sequential(*layers[:-1], nn.Flatten())
-        self.to(memory_format=torch.channels_last)
-
-    def forward(self, images):  # (n, 32, 32) -> (n, 128 * 4 * 4)
-        return self.layers(images[:, None].contiguous(memory_format=torch.channels_last))
-
-
-class ProjectedSupCon(nn.Module):
-    def __init__(self):
-        super().__init__()
-        hidden = [nn.Linear(2048, 256, bias=False), nn.BatchNorm1d(256), nn.ReLU()]
-        self.projection = nn.Sequential(*hidden, nn.Linear(256, 128, bias=False))
-        self.loss = SupConLoss().build(n_classes=2, n_components=128)
-
-    def forward(self, embeddings, labels):
-        return self.loss(normalize(self.projection(embeddings)), labels)
-
+with torch.random.fork_rng():
+    torch.manual_seed(0)
+    tower, loss = character_tower(), ProjectedSupCon()
 
 # %%
 # Training
@@ -103,8 +65,8 @@ X_train = np.concatenate(
 y_train = np.concatenate([np.char.add(y[:keep], f", view {view}") for view in range(8)])
 model = SiamesePairClassifier(
     2048,
-    tower=CharacterTower(),
-    loss=ProjectedSupCon(),
+    tower=tower,
+    loss=loss,
     augment=ImageAugmenter(rotation=15, scale=0.15, stretch=0.15, shift=0.05, shear=15),
     max_epochs=n_epochs,
     batch_size=128,
@@ -135,14 +97,12 @@ def draw_run(images, rng):
     return images[characters, people[0]], images[characters, people[1]]
 
 
-def scores(references, queries):
-    model.forget(model.classes_).enroll(references, np.arange(20))
-    return model.decision_function(queries)  # (queries, references)
-
-
 def answers(references, queries):
-    turned = [(np.rot90(references, turns, (1, 2)), np.rot90(queries, turns, (1, 2))) for turns in range(4)]
-    return sum(scores(*both) for both in turned).argmax(axis=1)
+    score = 0
+    for turns in range(4):
+        model.forget(model.classes_).enroll(np.rot90(references, turns, (1, 2)), np.arange(20))
+        score = score + model.decision_function(np.rot90(queries, turns, (1, 2)))  # (queries, references)
+    return score.argmax(axis=1)
 
 
 # %%
@@ -179,7 +139,7 @@ plt.show()
 # References
 # ----------
 # Lake, Salakhutdinov & Tenenbaum, "Human-level concept learning through probabilistic program induction",
-# Science 350, 2015.
+# Science 2015.
 #
 # Koch, Zemel & Salakhutdinov, "Siamese Neural Networks for One-shot Image Recognition", ICML Deep Learning
 # Workshop 2015.

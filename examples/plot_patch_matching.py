@@ -4,16 +4,14 @@ Patch matching: one tower, two, or both patches in one network
 
 Do two patches of images show the same place of a scene? Stereo, panoramas and tracking ask it a thousand
 times per picture. Zagoruyko & Komodakis ("Learning to Compare Image Patches via Convolutional Neural
-Networks", CVPR 2015) learned the answer by convolutional networks of several architectures, under the hinge
-loss, and compared
+Networks", CVPR 2015) learned the answer by convolutional networks, under the hinge loss, and compared
 
 - *Siamese*: one tower for both patches, and a decision on the two embeddings;
 - *pseudo-Siamese*: two towers with weights of their own;
 - *2-channel*: both patches enter one network as the two channels of an image; no embedding exists.
 
-In their tables, on patches from three large sets of photographs, 2-channel networks were the best. Is it so
-on a small scale, in minutes? The scenes here are the two photographs that come with scikit-learn; changes of
-viewpoint and light are made.
+In their tables 2-channel networks were the best. Is it so on a small scale, in minutes? The scenes here are
+the two photographs that come with scikit-learn; changes of viewpoint and light are made.
 """
 
 import matplotlib.pyplot as plt
@@ -30,7 +28,6 @@ photographs = [photograph.mean(axis=2) for photograph in load_sample_images().im
 # %%
 # Places, and views of them
 # -------------------------
-#
 # Places lie 12 pixels apart, where the grey values around them spread: nobody can match a patch of sky. A
 # view of a place is turned by up to 25 degrees, zoomed by a factor of up to 1.3 either way, sheared and
 # shifted by up to 3 pixels; then it gets a gain of up to 1.5 either way, an offset, and noise (written out in
@@ -59,7 +56,6 @@ print(pairs_train)
 # %%
 # Three architectures
 # -------------------
-#
 # The tower is the same small convolutional network in all three, and so are pairs and loss. Where there are
 # embeddings, ``head="product"`` decides: a small network on their difference and product, in the place of
 # the paper's two fully connected layers. A pair passes the 2-channel network once, and a tower of the others
@@ -89,7 +85,6 @@ for architecture, n_epochs in {"siamese": 6, "pseudo_siamese": 6, "two_channel":
 # %%
 # False positives at 95 % recall
 # ------------------------------
-#
 # The paper's measure: put the threshold where 95 % of the same pairs are found, and count how many of the
 # different ones pass as well.
 

@@ -42,7 +42,7 @@ class SiameseEmbedder(SiameseBase):
         (B, n_components); it is deep-copied, never trained in place. A callable is called as
         ``tower(input_shape, n_components)`` and returns a module. The built-in towers standardise their input
         (and the MLP clips it and adds a little noise, see `MLPTower`); a module of your own sees X as it is.
-    loss : str, loss spec or torch.nn.Module, default="contrastive"
+    loss : str, loss spec or torch.nn.Module, default="triplet"
         A name in `siamese_sklearn.losses.LOSSES`, a spec (``TripletLoss(margin=0.2)``, searched as
         ``loss__margin``), or a module with ``forward(embeddings, labels)``, which is deep-copied.
     margin : float or "soft", default=None
@@ -168,7 +168,7 @@ class SiameseEmbedder(SiameseBase):
         n_components: int = 32,
         *,
         tower: TowerLike = "auto",
-        loss: LossLike = "contrastive",
+        loss: LossLike = "triplet",
         margin: float | Literal["soft"] | None = None,
         distance: str | None = None,
         mining: str | None = None,

@@ -21,6 +21,7 @@ _STEPS_BETWEEN_FLUSHES = 100
 _ROWS_TRIED = 8
 _BATCHES_BETWEEN_LOSSES = 20  # that the bar shows
 _SHORT = 10  # the mean spans at most about one step in so many: the first ones are soon forgotten
+_SHARE = 0.04  # of the mean that is renewed at a time: a mean over many steps leaves most of them out
 
 
 Weights: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
@@ -67,11 +68,14 @@ class Averaging(Callback):
             self.last_ = None
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
-        """Take in the weights of this step."""
-        if self.weights_:
-            self.step_ += 1
-            decay = min(self.decay_, (1 + self.step_) / (_SHORT + self.step_))
-            mix = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        """Take in the weights of this step, or of one step in a few, which costs less and is much the same."""
+        if not self.weights_:
+            return
+        self.step_ += 1
+        decay = min(self.decay_, (1 + self.step_) / (_SHORT + self.step_))
+        stride = max(1, round(_SHARE / (1 - decay)))
+        if self.step_ % stride == 0:
+            mix = get_ema_multi_avg_fn(decay**stride)  # type: ignore[no-untyped-call]
             mix(self.mean_, self.weights_, None)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
