@@ -17,7 +17,9 @@ from siamese_sklearn import SiameseEmbedder
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
-planar = SiameseEmbedder(n_components=2, normalize=False, margin=1.0, device="cpu", random_state=0)
+planar = SiameseEmbedder(
+    n_components=2, loss="contrastive", margin=1.0, normalize=False, device="cpu", random_state=0
+)
 maps = {
     "Pixels, two principal components": PCA(2, random_state=0).fit(X_train).transform(X_test),
     "Siamese embedding, n_components=2": planar.fit(X_train, y_train).transform(X_test),

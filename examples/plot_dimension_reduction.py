@@ -96,8 +96,7 @@ for name, transformer in wide.items():
 # a strong rival once it has its nine dimensions. NCA wants a right neighbour for each row and not one cloud
 # for each class, so it does little for k-means.
 #
-# Try ``loss="triplet"``, which is content when a row is nearer to its own class than to others, or three
-# components in place of two.
+# Try ``loss="contrastive"``, which draws each class to one point, or three components in place of two.
 
 means = np.array([np.mean(values) for values in scores.values()])
 spread = np.array(

@@ -88,7 +88,7 @@ print(f"{X.shape[1]} features of {len(X)} images to train on, and of {len(X_test
 def union(margin):
     def one(k):
         columns = ColumnTransformer([("region", "passthrough", slice(13 * k, 13 * k + 13))])
-        return make_pipeline(columns, SiameseEmbedder(8, margin=margin, random_state=0))
+        return make_pipeline(columns, SiameseEmbedder(8, loss="contrastive", margin=margin, random_state=0))
 
     return FeatureUnion([(name, one(k)) for k, name in enumerate(REGIONS)])
 

@@ -36,8 +36,9 @@ few_train, few_test = y_train < 3, y_test < 3
 
 planar = SiameseEmbedder(
     n_components=2,
-    normalize=False,
+    loss="contrastive",
     margin=1.0,
+    normalize=False,
     max_epochs=reduced(5, 1),
     random_state=0,
 )

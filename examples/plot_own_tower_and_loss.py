@@ -98,8 +98,8 @@ class SoftNearestNeighbourLoss(nn.Module):
 
 settings = {"max_epochs": reduced(20, 2), "augment": ImageAugmenter(), "random_state": 0}
 embedders = {
-    "built-in CNN, contrastive loss": SiameseEmbedder(tower="cnn", **settings),
-    "own tower, contrastive loss": SiameseEmbedder(tower=residual_tower, **settings),
+    "built-in CNN, contrastive loss": SiameseEmbedder(tower="cnn", loss="contrastive", **settings),
+    "own tower, contrastive loss": SiameseEmbedder(tower=residual_tower, loss="contrastive", **settings),
     "built-in CNN, own loss": SiameseEmbedder(tower="cnn", loss=SoftNearestNeighbourLoss(), **settings),
     "own tower, own loss": SiameseEmbedder(tower=residual_tower, loss=SoftNearestNeighbourLoss(), **settings),
 }

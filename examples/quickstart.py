@@ -59,9 +59,9 @@ for name, rows in {"pixels": X_test, "embedding": Z_test}.items():
     )
 
 print("\n5. A picture: PCA of the pixels beside an embedding in the plane, learned on the training digits")
-planar = SiameseEmbedder(n_components=2, normalize=False, margin=1.0, random_state=0, verbose=1).fit(
-    X_train, y_train
-)
+planar = SiameseEmbedder(
+    n_components=2, loss="contrastive", margin=1.0, normalize=False, random_state=0, verbose=1
+).fit(X_train, y_train)
 maps = {
     "Pixels: two principal components": PCA(2, random_state=0).fit_transform(X_test),
     "Siamese embedding with n_components=2": planar.transform(X_test),

@@ -68,7 +68,7 @@ class Averaging(Callback):
             self.last_ = None
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
-        """Take in the weights of this step, or of one step in a few, which costs less and is much the same."""
+        """Take in the weights of this step; in a long mean of one step in a few, which is much the same."""
         if not self.weights_:
             return
         self.step_ += 1
