@@ -88,14 +88,18 @@ BAD_PARAMETERS = [
         r"`mining` must be one of 'all', 'semihard', .* Did you mean 'semihard'",
     ),
     (
-        {"mining": "semihard"},
+        {"mining": "semihard", "loss": "contrastive"},
         ValueError,
         r"`mining`='semihard' is not for loss 'contrastive'.*'triplet'.* take it",
     ),
     ({"distance": "euclidian"}, ValueError, r"`distance` must be .* Did you mean 'euclidean'"),
-    ({"margin": -0.5}, ValueError, r"`ContrastiveLoss.margin` must be a finite number above 0; got -0.5"),
+    (
+        {"margin": -0.5, "loss": "contrastive"},
+        ValueError,
+        r"`ContrastiveLoss.margin` must be a finite number above 0; got -0.5",
+    ),
     ({"margin": -0.5, "loss": "triplet"}, ValueError, r"`TripletLoss.margin` must be .* of at least 0"),
-    ({"margin": np.nan}, ValueError, r"`ContrastiveLoss.margin` must be a finite number .* got nan"),
+    ({"margin": np.nan}, ValueError, r"`TripletLoss.margin` must be a finite number .* got nan"),
     (
         {"margin": "Soft", "loss": "triplet"},
         TypeError,
