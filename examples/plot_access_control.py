@@ -139,7 +139,7 @@ ax.plot(thresholds, false_accepts, color="C1", linestyle="--", label="strangers 
 ax.plot(thresholds, false_rejects, color="C0", label="people turned away, or taken for another")
 ax.axvline(clf.threshold_, color="0.4", linestyle=":", label="calibrated threshold")
 ax.set(xlabel="threshold on the score", ylabel="rate", ylim=(0, 1))
-ax.legend(loc="upper center")
+ax.legend(loc="center left")
 rows = np.concatenate([probes[::5], visitors[::5]])
 answers = np.concatenate([answer[::5], answer_to_strangers[::5]])
 for ax, row, said in zip(bottom.subplots(2, 8).flat, rows, answers, strict=True):
