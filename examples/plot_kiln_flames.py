@@ -126,7 +126,7 @@ print(table.round(3))
 # On new images
 # -------------
 #
-# The margin that was best for neighbours, on images drawn afresh. Neighbours gain most, from
+# Here is the margin that was best for neighbours, on images drawn afresh. Neighbours gain most, from
 # 0.71 to 0.83, and MAP@R rises from 0.20 to 0.56: both take the distance as it comes, and that of the
 # features is mostly exposure. Logistic regression weighs the features itself and gains nothing: the embedding
 # is worth its training where distances are wanted, to find similar images or to spot one like no other.

@@ -60,8 +60,8 @@ print(f"0, 1, 2: accuracy of five neighbours {neighbours_accuracy(planar, few_tr
 # All ten
 # -------
 # The same estimator, now on 20,000 images of all digits. `fit` starts anew, as in all of scikit-learn. Ten
-# classes are tight in the plane: each has to be a margin away from all others, which two dimensions hardly
-# allow, so the map is a little less sure than a wider embedding, which the last section has.
+# classes are tight in the plane: on their way to a place of their own they have to pass through each other,
+# so the map is a little less sure than a wider embedding, which the last section has.
 
 ten_train, ten_test = np.arange(len(y_train)) < 20_000, np.arange(len(y_test)) < 10_000
 planar_ten = clone(planar).set_params(max_epochs=reduced(6, 1))

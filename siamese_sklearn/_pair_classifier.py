@@ -55,7 +55,7 @@ class SiamesePairClassifier(ClassifierMixin, Verifier):
         - "pseudo_siamese": two towers with weights of their own; the sides of `Pairs` may differ in shape.
           Rows to identify are of the left side, references of the right one.
         - "two_channel": both sides enter one network as channels, which gives the logit itself. It has no
-          embedding, so each query is compared with each reference by the whole network: often the best for
+          embedding, so each query is compared with each reference by the whole network: made for
           verification, slow for identification. Symmetric, because both orders are averaged.
     tower : {"auto", "mlp", "cnn"}, MLPTower, CNNTower, torch.nn.Module or callable, or a tuple of two, \
             default="auto"

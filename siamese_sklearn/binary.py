@@ -88,8 +88,8 @@ def hamming_neighbors(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Nearest packed codes by Hamming distance, the number of bits that differ.
 
-    It looks at every reference, 64 bits at a time; some twenty times faster than
-    ``sklearn.neighbors.NearestNeighbors(metric="hamming")`` on the unpacked bits.
+    It looks at every reference, 64 bits at a time, where
+    ``sklearn.neighbors.NearestNeighbors(metric="hamming")`` on the unpacked bits takes each by itself.
 
     Parameters
     ----------

@@ -188,8 +188,8 @@ class LiftedLoss(LossSpec):
     calls ``GeneralizedLiftedStructureLoss``. The original of Oh Song et al. 2016 takes one positive pair at a
     time, with the negatives of both its rows, and squares the hinge.
 
-    Take it where ``TripletLoss(mining="hard")`` would be right but collapses: it looks at the same rows
-    through a smooth maximum, so that all rows have a part.
+    Take it as a smooth form of ``TripletLoss(mining="hard")``: it looks at the same rows through a smooth
+    maximum, so that all rows have a part.
 
     Parameters
     ----------

@@ -212,7 +212,7 @@ class HingeLoss(_LogitSpec):
     not outweigh the few same ones. The paper adds weight decay, `weight_decay` of the estimators.
 
     Take it for verification in place of `BinaryCrossEntropyLoss` where some pairs are very easy, or some
-    labels wrong: the former stop to have a part, and the latter cost less.
+    labels wrong: the former no longer count, and the latter cost less.
 
     Parameters
     ----------

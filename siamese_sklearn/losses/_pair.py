@@ -154,8 +154,9 @@ class ContrastiveLoss(LossSpec):
     A same pair costs D^2 / 2, a different pair [margin - D]+^2 / 2. The loss of a batch is the mean over its
     same pairs plus the mean over those of its different pairs that are closer than the margin.
 
-    Take it when one distance threshold has to serve all classes (verification). Where only the order of
-    neighbours counts, `TripletLoss` asks for less and usually separates better.
+    Take it when distances have to mean the same for all classes: it is the one loss here that asks for a
+    distance, "closer than" and "farther than", and not for an order. `TripletLoss` asks for less and usually
+    separates better, in verification too.
 
     Parameters
     ----------
@@ -208,8 +209,8 @@ class ExponentialLoss(LossSpec):
     of the two embeddings and Q its upper bound. The loss of a batch is the mean over its same pairs plus the
     mean over its different pairs. It has no margin.
 
-    Take it for verification with few classes, where a push that never ends (no margin) uses every pair of the
-    batch.
+    Take it where margins are hard to choose: there is none, and every pair of the batch is used, always. With
+    ``mining="hard"`` the easy pairs do not drown the others.
 
     Parameters
     ----------

@@ -171,7 +171,7 @@ class ArcFaceLoss(ProxySpec):
     sin(margin)), as in the authors' code, so that the cost grows with theta all the way. The loss of a batch
     is the mean over its rows.
 
-    Take it for faces and the like: many classes, which have to be compact and apart for verification.
+    Take it for faces and the like: many classes of many rows, which have to be compact and apart.
 
     Parameters
     ----------

@@ -178,7 +178,9 @@ class TripletLoss(LossSpec):
     a batch is the mean over the mined triplets whose cost is not zero: it levels off near the margin while
     learning goes on, so watch a retrieval measure (`early_stopping`), never this value.
 
-    The mean over every triplet is exact, and needs O(B^2 log B) time and O(B^2) memory only.
+    The mean over every triplet is exact, and needs O(B^2 log B) time and O(B^2) memory only (the soft margin
+    O(B^2 K) of both, for K rows per class). Of given pairs, each same pair of a batch meets each different
+    pair of it, as if they had one anchor.
 
     Parameters
     ----------
@@ -267,7 +269,7 @@ class TripletRatioLoss(LossSpec):
     With (p_near, p_far) = softmax(D_ap, D_an), a triplet costs |(p_near, p_far) - (0, 1)|^2 = 2 p_near^2, at
     most 2. The loss of a batch is the mean over the mined triplets.
 
-    Take it where some labels are wrong: a triplet that is far off costs little more than one that is just
+    Take it where some labels may be wrong: a triplet that is far off costs little more than one that is just
     undecided, and pulls less. It has no margin. Where the labels are right, `TripletLoss` usually goes
     further. Set ``normalize=False`` in the estimator, as in the paper: on the unit sphere distances differ by
     2 at the most, too little for this cost to become small.
