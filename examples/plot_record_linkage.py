@@ -49,7 +49,6 @@ print(*(table[who < 3].sort_index().to_string() for table, who in zip(tables, pe
 #
 # Candidates
 # ----------
-#
 # Nearly all of the 25 million pairs are of different people. *Blocking* keeps the pairs that agree on the
 # surname, the suburb or the date of birth. What it misses, no classifier gets back, so we count it. People
 # are split before pairs are made: two in five to train on, one to set the threshold by, two to test on.
@@ -76,7 +75,6 @@ print(
 # %%
 # From a record to numbers
 # ------------------------
-#
 # Each field becomes a sparse vector: how often it has each character and each two in a row, TF-IDF weighted.
 # Year, month and day of birth go in as numbers besides. `PairTransformer` does this to both sides alike. A
 # linear tower maps the vector to 256 numbers of length one, and the head turns the distance of two of them
@@ -102,7 +100,6 @@ model = make_pipeline(PairTransformer(encoder), classifier).fit(train, same_trai
 # %%
 # The threshold
 # -------------
-#
 # `fit` sets the threshold where decisions on a tenth of the training pairs are most often right. Here it is
 # set again, where F1, the harmonic mean of precision and recall, is highest for the people kept for that.
 #
@@ -140,10 +137,13 @@ for name, score in scored.items():
 # %%
 # Precision against recall
 # ------------------------
+# Left, the scores of the network's pairs; right, the network and both comparisons, whose order by average
+# precision is that of the figures above.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
 PairScoreDisplay.from_predictions(same_test, scored["network"], threshold=0.0, ax=left)
 left.set(xlabel="score of the network above its threshold")
+left.legend(loc="upper left")
 for name, score in scored.items():
     PrecisionRecallDisplay.from_predictions(same_test, score, name=name, ax=right)
 right.set(xlim=(0.9, 1.005), ylim=(0.9, 1.005))
