@@ -1,13 +1,14 @@
 """The defaults on four data sets of scikit-learn, beside NCA and an SVC: accuracy in 5-fold cross-validation.
 
-Run: python tests/benchmarks/defaults.py [number of seeds, 5 by default]
+Run: python tests/benchmarks/defaults.py [--seeds 5] [--loss NAME]
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,10 +25,9 @@ DATA = {"digits": load_digits, "wine": load_wine, "breast cancer": load_breast_c
 FOLDS = StratifiedKFold(5, shuffle=True, random_state=0)
 
 
-def siamese(seed: int) -> Pipeline:
-    return make_pipeline(
-        StandardScaler(), SiameseEmbedder(random_state=seed, device="cpu"), KNeighborsClassifier()
-    )
+def siamese(seed: int, **parameters: str) -> Pipeline:
+    embedder = SiameseEmbedder(random_state=seed, device="cpu", **parameters)
+    return make_pipeline(StandardScaler(), embedder, KNeighborsClassifier())
 
 
 def nca(seed: int) -> Pipeline:
@@ -52,12 +52,16 @@ def accuracy(
 
 def main() -> None:
     torch.set_num_threads(1)
-    n_seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--loss", help="in place of the default")
+    asked = parser.parse_args()
+    make_siamese = partial(siamese, loss=asked.loss) if asked.loss else siamese
     print("| data | SiameseEmbedder, mean of seeds | lowest, highest | NCA | SVC | seconds per fold |")
     print("|---|---|---|---|---|---|")
     for name, load in DATA.items():
         X, y = load(return_X_y=True)
-        ours, seconds = accuracy(siamese, X, y, n_seeds)
+        ours, seconds = accuracy(make_siamese, X, y, asked.seeds)
         others = [accuracy(make, X, y, 1)[0].mean() for make in (nca, svc)]
         spread = f"{ours.min():.4f}, {ours.max():.4f}"
         rest = f"{others[0]:.4f} | {others[1]:.4f} | {seconds:.1f}"
