@@ -1,8 +1,8 @@
 """Which loss to take when: every loss with the embedder's defaults, on classes of training and on new ones.
 
-Run: python tests/benchmarks/which_loss.py [DATA ...] [--only LOSS ...] [--seed 0]; all by default, in half an hour. Images are
-trained on for fewer epochs, on one fold instead of three, and with the losses that differ most. MNIST, faces
-and Omniglot need the data folder.
+Run: python tests/benchmarks/which_loss.py [DATA ...] [--only LOSS ...] [--seed 0]; by default all, in half an
+hour. Images are trained on for fewer epochs, on one fold instead of three, and with the losses that differ
+most. MNIST, faces and Omniglot need the data folder.
 """
 
 from __future__ import annotations
