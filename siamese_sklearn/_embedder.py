@@ -115,7 +115,7 @@ class SiameseEmbedder(SiameseBase):
     net_ : skorch.NeuralNet
         The fitted net; ``net_.module_`` is the torch module.
     history_ : skorch.history.History
-        One row per epoch: "train_loss"; "n_active", the pairs or triplets per batch that had a part in the
+        One row per epoch: "train_loss"; "n_active", the pairs, triplets or rows per batch in the mean of the
         loss; "spread" of the embeddings, from 0 (collapsed) to 1; "valid_score" under `early_stopping`; "dur"
         in seconds.
     n_iter_ : int

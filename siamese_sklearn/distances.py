@@ -238,5 +238,10 @@ class _SelfEuclidean(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         rows, row, column, root = ctx.saved_tensors
         grad = grad + grad.T  # D_ij and D_ji are one distance
-        grad = grad.mul_(2.0) if root is None else grad.div_(_divisor(root, row, column))
+        if root is None:
+            grad = grad.mul_(2.0)
+        else:
+            if torch.is_grad_enabled():  # a second derivative would be 0 / 0 on the diagonal
+                root = root.diagonal_scatter(root.new_full((len(root),), torch.inf))
+            grad = grad.div_(_divisor(root, row, column))
         return _gradient(grad.fill_diagonal_(0.0), rows, rows, row, column), None

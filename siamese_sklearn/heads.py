@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -39,8 +39,15 @@ _TINY = 1e-30  # has a sign, and changes no logit
 class Head(nn.Module, ABC):
     """Logit of a pair of embeddings, of `n_components` numbers each.
 
-    It is computed in the dtype of the embeddings, whatever that of the weights.
+    The heads of this module compute it in the dtype of the embeddings, whatever that of their weights.
+
+    Attributes
+    ----------
+    symmetric : bool
+        Whether the logit of (a, b) is that of (b, a) by construction, so that losses need each pair once.
     """
+
+    symmetric: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
@@ -91,6 +98,8 @@ class DistanceHead(Head):
     (5.0, -5.0)
     """
 
+    symmetric = True
+
     def __init__(self, n_components: int, distance: str = "euclidean") -> None:
         super().__init__()
         width = check_integer("DistanceHead.n_components", n_components, low=1)
@@ -133,6 +142,8 @@ class DifferenceHead(Head):
     (5.0, 2.5)
     """
 
+    symmetric = True
+
     def __init__(self, n_components: int) -> None:
         super().__init__()
         width = check_integer("DifferenceHead.n_components", n_components, low=1)
@@ -171,6 +182,8 @@ class ProductHead(Head):
     Zagoruyko & Komodakis, "Learning to Compare Image Patches via Convolutional Neural Networks", CVPR 2015;
     its decision network takes the two embeddings as they are, and is not symmetric.
     """
+
+    symmetric = True
 
     def __init__(self, n_components: int) -> None:
         super().__init__()

@@ -73,7 +73,7 @@ def has_any(mask: Tensor) -> Tensor:
     >>> has_any(torch.tensor([[True, False], [False, False]]))
     tensor([ True, False])
     """
-    return mask.sum(1) > 0  # a quarter of the time that `any` takes
+    return mask.sum(1) > 0  # faster than `any`
 
 
 def semihard(distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:

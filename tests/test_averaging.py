@@ -8,6 +8,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from siamese_sklearn import SiameseEmbedder, SiamesePairClassifier
+from siamese_sklearn._net._callbacks import share_kept
 from siamese_sklearn.losses import BinaryCrossEntropyLoss, ProxyAnchorLoss
 
 Y = np.arange(60) % 3
@@ -21,7 +22,7 @@ def values_of(net):
         f"{part}.{name}": value.detach().double().numpy().copy()
         for part, module in parts.items()
         for name, value in module.state_dict().items()
-        if value.is_floating_point()
+        if isinstance(value, torch.Tensor) and value.is_floating_point()
     }
 
 
@@ -54,18 +55,10 @@ class StopAt(Callback):
 
 
 def mean_of(steps, decay):
-    """mean_t = d mean_(t-1) + (1 - d) weights_t, where d is `decay`, or less in the first steps.
-
-    Once d keeps more than 97 % of the mean, it takes every second step with d^2, every third with d^3, ...:
-    4 % of it are renewed at a time.
-    """
+    """mean_t = d mean_(t-1) + (1 - d) weights_t, where d is `decay`, or less in the first steps."""
     mean = steps[0]
     for t, weights in enumerate(steps[1:], start=1):
         d = min(decay, (1 + t) / (10 + t))
-        stride = max(1, round(0.04 / (1 - d)))
-        if t % stride:
-            continue
-        d = d**stride
         mean = {name: d * mean[name] + (1 - d) * value for name, value in weights.items()}
     return mean
 
@@ -110,19 +103,45 @@ def test_model_ends_with_the_running_mean(parameters, decay):
 
 
 def test_a_long_mean_leaves_steps_out_and_is_much_the_same():
-    """Every fourth step, in the end; beside the mean over all steps it is off by little of what it moved."""
     model = fitted(weight_averaging=0.99, max_epochs=250)
     steps = record_of(model).steps_
     assert len(steps) > 950
-    found, expected = values_of(model.net_), mean_of(steps, 0.99)
-    assert_same(found, expected)
-    every = steps[0]
-    for t, weights in enumerate(steps[1:], start=1):
-        d = min(0.99, (1 + t) / (10 + t))
-        every = {name: d * every[name] + (1 - d) * value for name, value in weights.items()}
-    for name, value in found.items():
+    every = mean_of(steps, 0.99)
+    for name, value in values_of(model.net_).items():
         moved = np.abs(every[name] - steps[0][name]).mean()
         assert np.abs(value - every[name]).mean() <= 0.02 * moved, name
+
+
+@pytest.mark.parametrize("n_steps", [1, 10, 300, 3_000, 30_000])
+@pytest.mark.parametrize("decay", [0.9, 0.99, 0.999, 0.9999])
+def test_the_steps_that_come_in_span_as_far_as_all_would(decay, n_steps):
+    """The mean age of a step in the mean, in steps, beside that of the mean over every step."""
+    age, full_age, taken, n_taken = 0.0, 0.0, 0, 0
+    for step in range(1, n_steps + 1):
+        kept = share_kept(decay, step, taken)
+        age = kept * (age + 1)  # what comes in is new, what stays is a step older
+        if kept < 1:
+            taken, n_taken = step, n_taken + 1
+        full_age = min(decay, (1 + step) / (10 + step)) * (full_age + 1)
+    assert age == pytest.approx(full_age, rel=0.06, abs=0.5)
+    assert n_taken == n_steps or decay > 0.9
+    if n_steps == 30_000 and decay > 0.99:
+        assert n_taken < n_steps / 15
+
+
+class Noted(nn.Linear):
+    """Keeps a note among its weights."""
+
+    def get_extra_state(self):
+        return {"note": "not a tensor"}
+
+    def set_extra_state(self, state):
+        assert state == {"note": "not a tensor"}
+
+
+def test_state_that_is_no_tensor_is_left_alone():
+    model = fitted(weight_averaging=0.9, tower=Noted(4, 3), callbacks=[])
+    assert model.net_.module_.state_dict()
 
 
 def test_zero_keeps_the_last_step():

@@ -351,6 +351,7 @@ DEGENERATE = {
     "no positives": (rows(4, dtype=torch.float32), [0, 1, 2, 3]),
     "one class": (rows(4, dtype=torch.float32), [1, 1, 1, 1]),
     "one row": (rows(1, dtype=torch.float32), [0]),
+    "no row": (rows(0, dtype=torch.float32), []),
     "large": (1e4 * rows(dtype=torch.float32), LABELS),
     "small": (1e-8 * rows(dtype=torch.float32), LABELS),
     "a far row": (rows(dtype=torch.float32) + 1e4 * torch.eye(8, 3), LABELS),
@@ -366,9 +367,32 @@ def test_value_and_gradient_are_finite_whatever_the_batch(name, params, batch):
     assert value.isfinite()
     assert gradient.isfinite().all()
     assert module.n_active >= 0
-    if batch == "one row" and name not in PER_CLASS:
+    if batch == "no row" or (batch == "one row" and name not in PER_CLASS):
         assert value == module.n_active == 0
         assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("everywhere", [False, True], ids=["one row", "all rows"])
+@pytest.mark.parametrize(("name", "params"), VARIANTS)
+def test_a_value_is_not_finite_if_an_embedding_is_not(name, params, everywhere, bad):
+    embeddings = rows(dtype=torch.float32)
+    embeddings[slice(None) if everywhere else 3] = bad
+    assert not seeded(build(name, params), embeddings, torch.tensor(LABELS)).isfinite()
+
+
+def test_lifted_takes_its_mean_over_the_anchors_that_cost_something():
+    """Rows 0 | 3, 3.5: anchor 3 costs [0.5 + 1 - 3]+ = 0, anchor 3.5 costs [0.5 + 1 - 3.5]+ = 0."""
+    module = LiftedLoss(1.0).build(2, 1)
+    alone = torch.tensor([[0.0], [3.0], [3.5]], dtype=torch.float64)
+    assert module(alone, torch.tensor([0, 1, 1])) == module.n_active == 0
+    solved = torch.tensor([[0.0], [0.1], [9.0], [9.1], [9.2], [9.8]], dtype=torch.float64)
+    expected, n_active = ORACLES["lifted"][0]["labels"](
+        solved, [0, 0, 1, 1, 2, 2], {}, distance="euclidean", margin=1.0
+    )
+    assert 0 < n_active < 6
+    assert_close(module(solved, torch.tensor([0, 0, 1, 1, 2, 2])).item(), expected)
+    assert module.n_active == n_active
 
 
 WITHOUT_PAIRS = [

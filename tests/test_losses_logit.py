@@ -16,7 +16,7 @@ from torch.testing import assert_close
 
 from siamese_sklearn import SiameseEmbedder
 from siamese_sklearn.distances import DISTANCES
-from siamese_sklearn.heads import HEADS, DifferenceHead, DistanceHead, PluggedHead
+from siamese_sklearn.heads import HEADS, DifferenceHead, DistanceHead, Head, PluggedHead
 from siamese_sklearn.losses import TupleLoss
 from siamese_sklearn.losses._logit import BinaryCrossEntropyLoss, HingeLoss, binary_cross_entropy, hinge
 
@@ -62,7 +62,44 @@ class Cosine(nn.Module):
         return self.scale * nn.functional.cosine_similarity(left, right)
 
 
+class Slope(nn.Module):
+    """A head from elsewhere, which is not symmetric: how far the first component falls."""
+
+    def forward(self, left, right):
+        return 3.0 * (left - right)[:, 0]
+
+
+class SlopeHead(Head):
+    """The same as a head of this package's kind."""
+
+    def forward(self, left, right):
+        return Slope()(left, right)
+
+    def pairwise(self, left, right=None):
+        right = left if right is None else right
+        return 3.0 * (left[:, None, 0] - right[None, :, 0])
+
+
 # Values
+
+
+@pytest.mark.parametrize("head", [Slope(), SlopeHead()], ids=["module", "Head"])
+@each_spec
+def test_a_head_that_is_not_symmetric_learns_from_both_orders(spec, head):
+    """A pair costs f(o) in one order and f(-o) in the other, and the mean is over both."""
+    formula = {
+        BinaryCrossEntropyLoss: lambda y_o: math.log1p(math.exp(-y_o)),
+        HingeLoss: lambda y_o: max(1 - y_o, 0),
+    }
+    first = rows()[:, 0].tolist()
+    costs = {True: [], False: []}
+    for i, j in itertools.permutations(range(8), 2):
+        same = LABELS[i] == LABELS[j]
+        costs[same].append(formula[spec]((1 if same else -1) * 3 * (first[i] - first[j])))
+    expected = sum(sum(kind) / len(kind) for kind in costs.values())
+    module = spec(head=head).build(4, 3)
+    assert_close(module(rows(), torch.tensor(LABELS)).item(), expected)
+    assert module.n_active == 8 * 7
 
 
 @pytest.mark.parametrize(("name", "params"), COMPARED)

@@ -21,7 +21,7 @@ _STEPS_BETWEEN_FLUSHES = 100
 _ROWS_TRIED = 8
 _BATCHES_BETWEEN_LOSSES = 20  # that the bar shows
 _SHORT = 10  # the mean spans at most about one step in so many: the first ones are soon forgotten
-_SHARE = 0.04  # of the mean that is renewed at a time: a mean over many steps leaves most of them out
+_SHARE = 0.04  # of a long mean is renewed at a time
 
 
 Weights: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
@@ -36,6 +36,30 @@ def restore(net: Any, state: Weights) -> None:
     """Put copied weights back."""
     net.module_.load_state_dict(state[0])
     net.criterion_.load_state_dict(state[1])
+
+
+def share_kept(decay: float, step: int, taken: int) -> float:
+    """Share of a running mean that stays when the weights of a step come in; 1 if they are left out.
+
+    A mean over many steps changes little in one. Of such a mean, 4 % are renewed at a time, by one step in a
+    few: that costs less, and comes to the same.
+
+    Parameters
+    ----------
+    decay : float
+        Share that stays in one step, at most; it is less in the first ones.
+    step : int
+        Number of the step, from 1.
+    taken : int
+        Number of the step whose weights came in last, or 0.
+
+    Returns
+    -------
+    float
+    """
+    decay = min(decay, (1 + step) / (_SHORT + step))
+    gap = step - taken
+    return decay**gap if gap >= round(_SHARE / (1 - decay)) else 1.0
 
 
 class Averaging(Callback):
@@ -55,9 +79,9 @@ class Averaging(Callback):
     def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
         """Begin with the weights as they are."""
         self.decay_ = X.averaging
-        self.step_ = 0
+        self.step_, self.taken_ = 0, 0
         parts = (net.module_.state_dict(), net.criterion_.state_dict()) if self.decay_ > 0 else ()
-        self.weights_ = [value for part in parts for value in part.values() if value.is_floating_point()]
+        self.weights_ = [value for part in parts for value in part.values() if _is_averaged(value)]
         self.mean_ = [value.clone() for value in self.weights_]
         self.last_: list[Tensor] | None = None  # those of the last step, while the net has the mean
 
@@ -68,15 +92,12 @@ class Averaging(Callback):
             self.last_ = None
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
-        """Take in the weights of this step; in a long mean of one step in a few, which is much the same."""
-        if not self.weights_:
-            return
+        """Take in the weights of this step, if enough steps have gone by since the last ones."""
         self.step_ += 1
-        decay = min(self.decay_, (1 + self.step_) / (_SHORT + self.step_))
-        stride = max(1, round(_SHARE / (1 - decay)))
-        if self.step_ % stride == 0:
-            mix = get_ema_multi_avg_fn(decay**stride)  # type: ignore[no-untyped-call]
-            mix(self.mean_, self.weights_, None)
+        kept = share_kept(self.decay_, self.step_, self.taken_)
+        if self.weights_ and kept < 1:
+            get_ema_multi_avg_fn(kept)(self.mean_, self.weights_, None)  # type: ignore[no-untyped-call]
+            self.taken_ = self.step_
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Give the net the mean."""
@@ -232,6 +253,11 @@ class Progress(Callback):
         if self.bar_ is not None:
             self.bar_.close()
         self.bar_ = None
+
+
+def _is_averaged(value: Any) -> bool:
+    """Tell weights and statistics from counters, and from what else a module may keep in its state."""
+    return isinstance(value, Tensor) and value.is_floating_point()
 
 
 def _copy(source: list[Tensor], target: list[Tensor]) -> None:

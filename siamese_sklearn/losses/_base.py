@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from siamese_sklearn._checks import check_option
 from siamese_sklearn.distances import DISTANCES
 
-__all__ = ["EmbeddingLoss", "LossSpec", "TupleLoss", "mean_or_zero"]
+__all__ = ["EmbeddingLoss", "LossSpec", "TupleLoss", "at_least_float32", "mean_or_zero"]
 
 
 class LossSpec(BaseEstimator, ABC):
@@ -58,8 +58,8 @@ class LossSpec(BaseEstimator, ABC):
 class EmbeddingLoss(nn.Module, ABC):
     """A loss on the embeddings of a batch and its labels.
 
-    It is computed in float32 or wider, under autocast too, and is zero (with a gradient of zero) for a batch
-    that holds no valid pair or triplet.
+    It is computed in float32 or wider, under autocast too, is zero (with a gradient of zero) for a batch that
+    holds no valid pair or triplet, and not finite if an embedding is not.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class EmbeddingLoss(nn.Module, ABC):
     Attributes
     ----------
     n_active : Tensor of shape ()
-        How many terms had a part in the value of the last call: pairs, triplets or rows, whatever the loss
-        sums over.
+        How many terms the mean of the last call was taken over: pairs, triplets or rows, and of some losses
+        only those that cost something.
     lr : float or None
         Learning rate of the loss's own weights; None for a loss without weights.
     """
@@ -95,8 +95,13 @@ class EmbeddingLoss(nn.Module, ABC):
         -------
         Tensor of shape ()
         """
+        if not len(embeddings):
+            self.n_active = torch.zeros((), dtype=torch.long, device=embeddings.device)
+            return embeddings.sum()
         with torch.autocast(embeddings.device.type, enabled=False):
-            return self._from_labels(_at_least_float32(embeddings), labels)
+            embeddings = at_least_float32(embeddings)
+            # Mining and masks can hide what is not finite; this shows it.
+            return self._from_labels(embeddings, labels) + 0.0 * embeddings.detach().sum()
 
     @abstractmethod
     def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor: ...
@@ -123,7 +128,7 @@ class TupleLoss(EmbeddingLoss):
         Tensor of shape ()
         """
         with torch.autocast(left.device.type, enabled=False):
-            return self._from_pairs(_at_least_float32(left), _at_least_float32(right), same.bool())
+            return self._from_pairs(at_least_float32(left), at_least_float32(right), same.bool())
 
     def forward_triplets(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """Loss of given triplets.
@@ -138,7 +143,7 @@ class TupleLoss(EmbeddingLoss):
         Tensor of shape ()
         """
         with torch.autocast(anchor.device.type, enabled=False):
-            return self._from_triplets(*(_at_least_float32(side) for side in (anchor, positive, negative)))
+            return self._from_triplets(*(at_least_float32(side) for side in (anchor, positive, negative)))
 
     @abstractmethod
     def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor: ...
@@ -161,5 +166,15 @@ def mean_or_zero(total: Tensor, count: Tensor) -> Tensor:
     return total / count.clamp(min=1)
 
 
-def _at_least_float32(embeddings: Tensor) -> Tensor:
+def at_least_float32(embeddings: Tensor) -> Tensor:
+    """Widen half precision; other tensors are given back as they are.
+
+    Parameters
+    ----------
+    embeddings : Tensor
+
+    Returns
+    -------
+    Tensor
+    """
     return embeddings.float() if embeddings.dtype in (torch.float16, torch.bfloat16) else embeddings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from typing import ClassVar
 
@@ -11,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from siamese_sklearn._checks import check_number
-from siamese_sklearn.heads import HEADS, DistanceHead, Head, HeadLike, PluggedHead, make_head
-from siamese_sklearn.losses._base import LossSpec
+from siamese_sklearn.heads import HEADS, DistanceHead, Head, HeadLike, make_head
+from siamese_sklearn.losses._base import LossSpec, at_least_float32
 from siamese_sklearn.losses._pair import _PairModule
 
 __all__ = ["BinaryCrossEntropyLoss", "HingeLoss", "LogitModule", "binary_cross_entropy", "hinge"]
@@ -24,7 +23,7 @@ def binary_cross_entropy(logit: Tensor, same: Tensor) -> Tensor:
     Parameters
     ----------
     logit : Tensor
-    same : bool or 0/1 Tensor, of the same shape
+    same : bool Tensor, of the same shape
 
     Returns
     -------
@@ -37,7 +36,7 @@ def binary_cross_entropy(logit: Tensor, same: Tensor) -> Tensor:
     >>> binary_cross_entropy(torch.tensor([0.0, 2.0]), torch.tensor([True, False]))
     tensor([0.6931, 2.1269])
     """
-    return softplus((1.0 - 2.0 * same.to(logit.dtype)) * logit)
+    return softplus(torch.where(same, -1.0, 1.0) * logit)
 
 
 def hinge(logit: Tensor, same: Tensor, margin: float) -> Tensor:
@@ -46,7 +45,7 @@ def hinge(logit: Tensor, same: Tensor, margin: float) -> Tensor:
     Parameters
     ----------
     logit : Tensor
-    same : bool or 0/1 Tensor, of the same shape
+    same : bool Tensor, of the same shape
     margin : float
 
     Returns
@@ -60,7 +59,7 @@ def hinge(logit: Tensor, same: Tensor, margin: float) -> Tensor:
     >>> hinge(torch.tensor([0.25, 0.25, 3.0]), torch.tensor([True, False, True]), margin=1.0)
     tensor([0.7500, 1.2500, 0.0000])
     """
-    return (margin - (2.0 * same.to(logit.dtype) - 1.0) * logit).relu()
+    return (margin - torch.where(same, 1.0, -1.0) * logit).relu()
 
 
 class LogitModule(_PairModule):
@@ -81,8 +80,7 @@ class LogitModule(_PairModule):
 
     def __init__(self, head: Head, mining: str, lr: float) -> None:
         distance = head.distance if isinstance(head, DistanceHead) else "euclidean"
-        super().__init__(distance, mining, reach=math.inf)
-        self.symmetric = not isinstance(head, PluggedHead)
+        super().__init__(distance, mining, symmetric=head.symmetric)
         self.head = head
         self.lr = lr
 
@@ -103,9 +101,9 @@ class LogitModule(_PairModule):
         -------
         Tensor of shape ()
         """
-        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
         same = same.bool()
-        return self._reduce(-wide, same, ~same)
+        with torch.autocast(logits.device.type, enabled=False):
+            return self._reduce(-at_least_float32(logits), same, ~same)
 
     def formula(self, distance: Tensor, same: Tensor) -> Tensor:
         return self.of_logits(-distance, same)
@@ -212,7 +210,7 @@ class HingeLoss(_LogitSpec):
     not outweigh the few same ones. The paper adds weight decay, `weight_decay` of the estimators.
 
     Take it for verification in place of `BinaryCrossEntropyLoss` where some pairs are very easy, or some
-    labels wrong: the former no longer count, and the latter cost less.
+    labels wrong: the former cost nothing, and the latter cost less.
 
     Parameters
     ----------

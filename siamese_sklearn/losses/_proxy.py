@@ -11,6 +11,7 @@ from siamese_sklearn._checks import check_number
 from siamese_sklearn.distances import normalize
 from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec
 from siamese_sklearn.losses._batch import masked_logsumexp
+from siamese_sklearn.mining import has_any
 
 __all__ = ["ProxyAnchorLoss", "ProxyModule", "ProxySpec", "proxy_anchor"]
 
@@ -41,7 +42,7 @@ def proxy_anchor(cosine: Tensor, own: Tensor, margin: float, alpha: float) -> Te
     pull = masked_logsumexp(-alpha * (cosine - margin), own)
     push = masked_logsumexp(alpha * (cosine + margin), ~own)
     zero = cosine.new_zeros(())  # log(1 + exp(x)) = logaddexp(x, 0), which is 0 for a proxy without terms
-    n_present = own.any(1).sum()
+    n_present = has_any(own).sum()
     return torch.logaddexp(pull, zero).sum() / n_present + torch.logaddexp(push, zero).mean()
 
 

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from torch import Tensor, nn
 
 from siamese_sklearn._checks import check_option
-from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec
+from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec, at_least_float32
 
 __all__ = ["LossLike", "PluggedLoss", "make_loss"]
 
@@ -79,7 +79,7 @@ class PluggedLoss(nn.Module):
             If the loss returned something else, or what has no gradient.
         """
         with torch.autocast(embeddings.device.type, enabled=False):
-            embeddings = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+            embeddings = at_least_float32(embeddings)
             if self.miner is None:
                 value = self.loss(embeddings, labels)
             else:

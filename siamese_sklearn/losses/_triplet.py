@@ -123,7 +123,7 @@ class _TripletModule(TupleLoss):
         return self._reduce(paired(anchor, positive, self.distance), paired(anchor, negative, self.distance))
 
 
-class _HingeModule(_TripletModule):
+class _TripletHingeModule(_TripletModule):
     """Mean over the selected triplets that are not yet solved by the margin."""
 
     def __init__(self, distance: str, mining: str, relative: bool, margin: float) -> None:
@@ -256,7 +256,7 @@ class TripletLoss(LossSpec):
             relative = check_boolean("TripletLoss.relative", self.relative)
         if soft:
             return _SmoothModule(distance, mining, relative, soft_triplet)
-        return _HingeModule(distance, mining, relative, margin)
+        return _TripletHingeModule(distance, mining, relative, margin)
 
     def _checked_margin(self, solved_at_zero: bool) -> float:
         also = ', or "soft"' + (', with mining="semihard"' if solved_at_zero else "")
