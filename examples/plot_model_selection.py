@@ -75,7 +75,7 @@ def draw(search, pixels, title, ax):
             label=loss,
         )
     ax.axhline(pixels, color="gray", linestyle="--", label="pixels, not trained")
-    ax.set(title=title, xlabel="margin")
+    ax.set(title=title, xlabel="margin (of distances, of squared ones under triplet)")
 
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")

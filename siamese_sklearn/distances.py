@@ -1,7 +1,8 @@
 """Distances between embeddings: row by row (`paired`) and all against all (`pairwise`).
 
 Both are differentiable everywhere that matters to training: identical rows give a gradient of zero, never
-NaN, and near-duplicates keep their exact distance, which a plain matrix product loses to rounding.
+NaN, and near-duplicates keep their exact distance, which a plain matrix product loses to rounding. Rows of
+half precision are widened first, and their distances are float32.
 """
 
 from __future__ import annotations
@@ -14,13 +15,33 @@ from torch import Tensor
 
 from siamese_sklearn._checks import check_option
 
-__all__ = ["DISTANCES", "normalize", "paired", "pairwise"]
+__all__ = ["DISTANCES", "at_least_float32", "normalize", "paired", "pairwise"]
 
 DISTANCES = ("euclidean", "sqeuclidean", "manhattan", "cosine")
 
 # A squared distance below this share of the two squared norms lost 10 of float32's 24 bits to cancellation.
 _CANCELLATION = 1e-3
 _REFINED_AT_ONCE = 2**22  # numbers held while such distances are taken again from differences
+
+
+def at_least_float32(rows: Tensor) -> Tensor:
+    """Widen half precision; other tensors are given back as they are.
+
+    Parameters
+    ----------
+    rows : Tensor
+
+    Returns
+    -------
+    Tensor
+
+    Examples
+    --------
+    >>> import torch
+    >>> at_least_float32(torch.ones(1, dtype=torch.bfloat16)), at_least_float32(torch.ones(1).double())
+    (tensor([1.]), tensor([1.], dtype=torch.float64))
+    """
+    return rows.float() if rows.dtype in (torch.float16, torch.bfloat16) else rows
 
 
 def normalize(embeddings: Tensor) -> Tensor:
@@ -67,6 +88,7 @@ def paired(left: Tensor, right: Tensor, distance: str = "euclidean") -> Tensor:
     tensor([5.])
     """
     check_option("distance", distance, DISTANCES)
+    left, right = at_least_float32(left), at_least_float32(right)
     if distance == "cosine":
         return 0.5 * (normalize(left) - normalize(right)).square().sum(dim=-1)  # 1 - cos, exact near 0
     difference = left - right
@@ -104,6 +126,8 @@ def pairwise(left: Tensor, right: Tensor | None = None, distance: str = "euclide
             [5., 0.]])
     """
     check_option("distance", distance, DISTANCES)
+    left = at_least_float32(left)
+    right = None if right is None else at_least_float32(right)
     if distance == "manhattan":
         return torch.cdist(left, left if right is None else right, p=1.0)
     if distance == "cosine":

@@ -312,3 +312,18 @@ def test_normalize_has_the_gradient_of_finite_differences_at_right_angles_to_the
     assert torch.autograd.gradcheck(normalize, rows)
     (gradient,) = torch.autograd.grad((normalize(rows) * random_rows(4, 3, 1)).sum(), rows)
     assert_close((gradient * rows).sum(1), torch.zeros(4, dtype=torch.float64), rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", DISTANCES)
+def test_half_precision_is_widened(name, dtype):
+    left, right = random_rows(5, 3, 0).to(dtype), random_rows(4, 3, 1).to(dtype)
+    calls = [
+        (pairwise, (left, right)),
+        (pairwise, (left, None)),
+        (paired, (left[:4], right)),
+    ]
+    for call, sides in calls:
+        ours = call(*sides, name)
+        assert ours.dtype == torch.float32
+        assert torch.equal(ours, call(*(side if side is None else side.float() for side in sides), name))

@@ -43,7 +43,8 @@ from siamese_sklearn.losses import (
 )
 from siamese_sklearn.losses._batch import masked_logsumexp
 from siamese_sklearn.losses._pair import contrastive, exponential
-from siamese_sklearn.losses._triplet import soft_triplet, triplet, triplet_ratio
+from siamese_sklearn.losses._triplet import soft_triplet, triplet
+from siamese_sklearn.losses._triplet_ratio import triplet_ratio
 from siamese_sklearn.mining import MINERS, pair_masks
 
 LABELS = [0, 1, 0, 2, 1, 0, 3, 1]  # classes of 3, 3 and twice 1

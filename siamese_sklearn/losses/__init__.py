@@ -15,7 +15,8 @@ from siamese_sklearn.losses._pair import ContrastiveLoss, ExponentialLoss
 from siamese_sklearn.losses._proxy import ProxyAnchorLoss
 from siamese_sklearn.losses._resolve import LossLike, make_loss
 from siamese_sklearn.losses._softmax import ArcFaceLoss, CosFaceLoss, NormalizedSoftmaxLoss, ProxyNCALoss
-from siamese_sklearn.losses._triplet import TripletLoss, TripletRatioLoss
+from siamese_sklearn.losses._triplet import TripletLoss
+from siamese_sklearn.losses._triplet_ratio import TripletRatioLoss
 
 __all__ = [
     "LOSSES",

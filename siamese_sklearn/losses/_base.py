@@ -10,9 +10,9 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from siamese_sklearn._checks import check_option
-from siamese_sklearn.distances import DISTANCES
+from siamese_sklearn.distances import DISTANCES, at_least_float32
 
-__all__ = ["EmbeddingLoss", "LossSpec", "TupleLoss", "at_least_float32", "mean_or_zero"]
+__all__ = ["EmbeddingLoss", "LossSpec", "TupleLoss", "mean_or_zero"]
 
 
 class LossSpec(BaseEstimator, ABC):
@@ -164,17 +164,3 @@ def mean_or_zero(total: Tensor, count: Tensor) -> Tensor:
     Tensor of shape ()
     """
     return total / count.clamp(min=1)
-
-
-def at_least_float32(embeddings: Tensor) -> Tensor:
-    """Widen half precision; other tensors are given back as they are.
-
-    Parameters
-    ----------
-    embeddings : Tensor
-
-    Returns
-    -------
-    Tensor
-    """
-    return embeddings.float() if embeddings.dtype in (torch.float16, torch.bfloat16) else embeddings

@@ -11,7 +11,6 @@ from siamese_sklearn._checks import check_number
 from siamese_sklearn.distances import normalize
 from siamese_sklearn.losses._base import LossSpec, TupleLoss
 from siamese_sklearn.losses._triplet import TripletLoss
-from siamese_sklearn.mining import pair_masks
 
 __all__ = ["HammingTripletLoss", "imbalance", "soft_bits"]
 
@@ -79,8 +78,9 @@ class _HammingTripletModule(TupleLoss):
 
     def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         bits = soft_bits(embeddings)
-        positive, negative = pair_masks(labels)
-        return self._balanced(self.triplet(bits, labels), bits, positive.any() & negative.any())
+        n_rows, n_same = len(labels), (labels[:, None] == labels).sum()  # a row is the same as itself
+        has_triplets = (n_same > n_rows) & (n_same < n_rows**2)
+        return self._balanced(self.triplet(bits, labels), bits, has_triplets)
 
     def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
         """Every same pair against every different pair of the batch, as if they had one anchor."""

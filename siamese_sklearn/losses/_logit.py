@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from siamese_sklearn._checks import check_number
+from siamese_sklearn.distances import at_least_float32
 from siamese_sklearn.heads import HEADS, DistanceHead, Head, HeadLike, make_head
-from siamese_sklearn.losses._base import LossSpec, at_least_float32
+from siamese_sklearn.losses._base import LossSpec
 from siamese_sklearn.losses._pair import _PairModule
 
 __all__ = ["BinaryCrossEntropyLoss", "HingeLoss", "LogitModule", "binary_cross_entropy", "hinge"]

@@ -10,7 +10,8 @@ from sklearn.base import clone
 from torch import Tensor, nn
 
 from siamese_sklearn._checks import check_option
-from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec, at_least_float32
+from siamese_sklearn.distances import at_least_float32
+from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec
 
 __all__ = ["LossLike", "PluggedLoss", "make_loss"]
 

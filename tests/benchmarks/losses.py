@@ -99,7 +99,9 @@ THEIRS: dict[str, list[Rival]] = {
             lambda n, k: losses.TripletMarginLoss(0.0, smooth_loss=True, distance=euclidean()),
         )
     ],
-    "contrastive": [("ContrastiveLoss", lambda n, k: losses.ContrastiveLoss(0, 0.5, distance=euclidean()))],
+    "contrastive": [
+        ("ContrastiveLoss (linear in D)", lambda n, k: losses.ContrastiveLoss(0, 0.5, distance=euclidean()))
+    ],
     "circle": [("CircleLoss", lambda n, k: losses.CircleLoss())],
     "lifted": [
         (
@@ -212,7 +214,9 @@ def cell(name: str, rival: int, batch: int, layout: str) -> dict[str, Any]:
         found["theirs" if "ours, MB" in found else "ours"] = f"over {SECONDS_LIMIT} s"
         process.kill()
     except EOFError:
-        pass
+        process.join()
+        if process.exitcode:
+            raise RuntimeError(f"{name}, {layout}, B = {batch}: the measurement failed") from None
     process.join()
     return found
 
