@@ -104,7 +104,7 @@ class LogitModule(_PairModule):
         """
         same = same.bool()
         with torch.autocast(logits.device.type, enabled=False):
-            return self._reduce(-at_least_float32(logits), same, ~same)
+            return self._reduce(-at_least_float32(logits), same, torch.ones_like(same))
 
     def formula(self, distance: Tensor, same: Tensor) -> Tensor:
         return self.of_logits(-distance, same)

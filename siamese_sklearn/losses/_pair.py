@@ -36,7 +36,8 @@ def contrastive(distance: Tensor, same: Tensor, margin: float) -> Tensor:
     >>> contrastive(torch.tensor([0.5, 0.5]), torch.tensor([True, False]), margin=1.0)
     tensor([0.1250, 0.1250])
     """
-    return 0.5 * torch.where(same, distance, (margin - distance).relu()).square()
+    # Of finite numbers, lerp between 0 and 1 chooses, and its gradient takes a third of the time of where's.
+    return 0.5 * (margin - distance).relu().lerp(distance, same.to(distance.dtype)).square()
 
 
 def exponential(distance: Tensor, same: Tensor, bound: float) -> Tensor:
@@ -100,30 +101,33 @@ class _PairModule(TupleLoss):
 
     def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         distance = self._pairwise(embeddings)
-        same, different = pair_masks(labels)
         if self.mining == "hard":
-            anchor, farthest, nearest = hard(distance.detach(), same, different)
+            anchor, farthest, nearest = hard(distance.detach(), *pair_masks(labels))
             return self._both(distance[anchor, farthest], distance[anchor, nearest])
-        if self.symmetric:
-            same, different = same.triu_(), different.triu_()
-        return self._reduce(distance, same, different)
+        same = labels[:, None] == labels
+        taken = torch.ones_like(same)
+        return self._reduce(distance, same, taken.triu_(1) if self.symmetric else taken.fill_diagonal_(False))
 
     def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
-        return self._reduce(self._paired(left, right), same, ~same)
+        return self._reduce(self._paired(left, right), same, torch.ones_like(same))
 
     def _from_triplets(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         return self._both(self._paired(anchor, positive), self._paired(anchor, negative))
 
     def _both(self, near: Tensor, far: Tensor) -> Tensor:
         """Loss of as many same pairs as different ones, from their distances; each (n,)."""
-        same = torch.ones_like(near, dtype=torch.bool)
-        return self._reduce(torch.cat([near, far]), torch.cat([same, ~same]), torch.cat([~same, same]))
+        distance, n_same = torch.cat([near, far]), len(near)
+        same = torch.arange(len(distance), device=distance.device) < n_same
+        return self._reduce(distance, same, torch.ones_like(same))
 
-    def _reduce(self, distance: Tensor, same: Tensor, different: Tensor) -> Tensor:
-        """Each kind has its own mean, so that the many different pairs do not drown the few same ones."""
+    def _reduce(self, distance: Tensor, same: Tensor, taken: Tensor) -> Tensor:
+        """Mean over the same pairs plus mean over the different ones, so that the many do not drown the few.
+
+        Of the pairs `taken`; all three of one shape.
+        """
         if self.reach is not None:  # before long few different pairs are so close: a mean over all would fade
-            different = different & (distance.detach() < self.reach)
-        chosen = (same | different).flatten().nonzero().squeeze(1)
+            taken = taken & (same | (distance.detach() < self.reach))
+        chosen = taken.flatten().nonzero().squeeze(1)
         distance, same = (side.flatten().index_select(0, chosen) for side in (distance, same))
         value, weight = self.formula(distance, same), same.to(distance.dtype)
         n_same = same.count_nonzero()
