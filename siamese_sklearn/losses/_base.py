@@ -157,10 +157,11 @@ def mean_or_zero(total: Tensor, count: Tensor) -> Tensor:
 
     Parameters
     ----------
-    total, count : Tensor of shape ()
+    total : Tensor
+    count : Tensor of shape ()
 
     Returns
     -------
-    Tensor of shape ()
+    Tensor, of the shape of `total`
     """
     return total / count.clamp(min=1)

@@ -129,11 +129,11 @@ class _PairModule(TupleLoss):
             taken = taken & (same | (distance.detach() < self.reach))
         chosen = taken.flatten().nonzero().squeeze(1)
         distance, same = (side.flatten().index_select(0, chosen) for side in (distance, same))
-        value, weight = self.formula(distance, same), same.to(distance.dtype)
-        n_same = same.count_nonzero()
-        n_different = len(chosen) - n_same
-        self.n_active = n_same + n_different
-        return mean_or_zero(value @ weight, n_same) + mean_or_zero(value @ (1 - weight), n_different)
+        pulled = same.to(distance.dtype)
+        n_same = pulled.sum()
+        share = mean_or_zero(pulled, n_same) + mean_or_zero(1 - pulled, len(chosen) - n_same)
+        self.n_active = torch.tensor(len(chosen), device=chosen.device)
+        return self.formula(distance, same) @ share
 
 
 class _ContrastiveModule(_PairModule):
