@@ -20,6 +20,7 @@ __all__ = [
     "MINERS",
     "Triples",
     "easy_positive",
+    "entries",
     "every_triplet",
     "hard",
     "has_any",
@@ -134,10 +135,31 @@ def random_negative(distance: Tensor, positive: Tensor, negative: Tensor) -> Tri
     del distance
     count = negative.sum(1)
     first = count.cumsum(0) - count
-    _, column = negative.nonzero(as_tuple=True)  # those of a row side by side, from its `first` on
+    place = negative.flatten().nonzero().squeeze(1)  # those of a row side by side, from its `first` on
     anchor, positive_index = (positive & (count > 0)[:, None]).nonzero(as_tuple=True)
     draw = (torch.rand(len(anchor), device=count.device) * count[anchor]).long()
-    return anchor, positive_index, column[first[anchor] + draw]
+    return anchor, positive_index, place[first[anchor] + draw] - anchor * len(count)
+
+
+def entries(table: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Entries of a table, by row and column; as ``table[row, column]``, but with a quicker gradient.
+
+    Parameters
+    ----------
+    table : Tensor of shape (n, m)
+    row, column : Tensor of shape (T,)
+
+    Returns
+    -------
+    Tensor of shape (T,)
+
+    Examples
+    --------
+    >>> import torch
+    >>> entries(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([0, 1]), torch.tensor([1, 0]))
+    tensor([2., 3.])
+    """
+    return table.flatten().index_select(0, row * table.shape[1] + column)
 
 
 MINERS: dict[str, Callable[[Tensor, Tensor, Tensor], Triples]] = {

@@ -11,7 +11,7 @@ from torch import Tensor
 from siamese_sklearn._checks import check_number
 from siamese_sklearn.distances import paired, pairwise
 from siamese_sklearn.losses._base import LossSpec, TupleLoss, mean_or_zero
-from siamese_sklearn.mining import hard, pair_masks
+from siamese_sklearn.mining import entries, hard, pair_masks
 
 __all__ = ["ContrastiveLoss", "ExponentialLoss", "contrastive", "exponential"]
 
@@ -103,7 +103,7 @@ class _PairModule(TupleLoss):
         distance = self._pairwise(embeddings)
         if self.mining == "hard":
             anchor, farthest, nearest = hard(distance.detach(), *pair_masks(labels))
-            return self._both(distance[anchor, farthest], distance[anchor, nearest])
+            return self._both(entries(distance, anchor, farthest), entries(distance, anchor, nearest))
         same = labels[:, None] == labels
         taken = torch.ones_like(same)
         return self._reduce(distance, same, taken.triu_(1) if self.symmetric else taken.fill_diagonal_(False))

@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 from siamese_sklearn._checks import check_boolean, check_number
 from siamese_sklearn.distances import paired, pairwise
 from siamese_sklearn.losses._base import LossSpec, TupleLoss, mean_or_zero
-from siamese_sklearn.mining import MINERS, every_triplet, pair_masks
+from siamese_sklearn.mining import MINERS, entries, every_triplet, pair_masks
 
 __all__ = ["SmoothTripletModule", "TripletLoss", "soft_triplet", "triplet"]
 
@@ -90,7 +90,7 @@ class _TripletModule(TupleLoss):
         if self.mining == "all":
             return self._every(distance, positive, negative)
         anchor, near, far = MINERS[self.mining](distance.detach(), positive, negative)
-        return self._reduce(distance[anchor, near], distance[anchor, far])
+        return self._reduce(entries(distance, anchor, near), entries(distance, anchor, far))
 
     def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
         """Every same pair against every different pair of the batch, as if they had one anchor."""
