@@ -62,11 +62,8 @@ def normalize(embeddings: Tensor) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    # Dividing by the largest entry first keeps the squares of 1e-30-sized rows from vanishing.
-    peak = embeddings.detach().abs().amax(dim=-1, keepdim=True)
-    scaled = embeddings / torch.where(peak > 0, peak, torch.ones_like(peak))
-    square = scaled.square().sum(dim=-1, keepdim=True)
-    return scaled * torch.where(square > 0, square, torch.ones_like(square)).rsqrt()
+    unit: Tensor = _Normalize.apply(embeddings)  # type: ignore[no-untyped-call]
+    return unit
 
 
 def paired(left: Tensor, right: Tensor, distance: str = "euclidean") -> Tensor:
@@ -214,6 +211,35 @@ def _divisor(root: Tensor, row: Tensor, column: Tensor) -> Tensor:
 def _sqrt(square: Tensor) -> Tensor:
     root: Tensor = _SafeSqrt.apply(square)  # type: ignore[no-untyped-call]
     return root
+
+
+def _unit(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of unit length, (n, d), and what each was multiplied by, (n, 1); 1 for a row of zeros."""
+    # Dividing by the largest entry first keeps the squares of 1e-30-sized rows from vanishing.
+    peak = rows.detach().abs().amax(dim=-1, keepdim=True)
+    peak = torch.where(peak > 0, peak, 1.0)
+    scaled = rows / peak
+    square = scaled.square().sum(dim=-1, keepdim=True)
+    factor = torch.where(square > 0, square, 1.0).rsqrt()
+    return scaled * factor, factor / peak
+
+
+class _Normalize(torch.autograd.Function):
+    """Rows of unit length, whose gradient takes one step where autograd would take nine."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        unit, factor = _unit(rows)
+        ctx.save_for_backward(rows, unit, factor)
+        return unit
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        rows, unit, factor = ctx.saved_tensors
+        if torch.is_grad_enabled():  # for a second derivative both depend on the rows
+            unit, factor = _unit(rows)
+        gradient: Tensor = (grad - unit * (grad * unit).sum(dim=-1, keepdim=True)) * factor
+        return gradient
 
 
 class _SafeSqrt(torch.autograd.Function):
