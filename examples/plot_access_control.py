@@ -106,9 +106,9 @@ print(f"{leaver}, once forgotten: {clf.forget(leaver).predict(theirs)}")
 #
 # Ten people are few. As enrolment costs nothing, the trial is repeated: 50 times other seven of them are let
 # in, with other pictures. At the calibrated threshold less than 1 % of the strangers get in and about a fifth
-# of the pictures of people who belong here are turned away. That is stricter than asked for: the pictures of one
-# person are no independent chances, and rates of six people are rough. The curves show the other thresholds.
-# More pictures of each person, and more people to train and to calibrate on, move them apart.
+# of the pictures of people who belong here are turned away. That is stricter than asked for: the pictures of
+# one person are no independent chances, and rates of six people are rough. The curves show the other
+# thresholds. More pictures of each person, and more people to train and to calibrate on, move them apart.
 
 thresholds = np.linspace(-1, 0, 101)
 rng, others = np.random.default_rng(0), of([*inside, *strangers])
