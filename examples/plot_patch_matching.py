@@ -98,15 +98,15 @@ for name, score in scores.items():
     print(f"{name:>15}: false positives at 95 % recall {fpr_at_95(score):.2%}")
 
 # %%
-# All three learn far more than correlation tells, but the order is not the paper's: the Siamese network lets
-# 9 to 10 % of the different pairs pass (in two runs), the 2-channel network 12 %, the pseudo-Siamese one 15 to
-# 16 %, and correlation 48 %. That two towers are no better than one is no surprise: both sides of these pairs
-# are of one kind, so each tower learns the same from half of the patches. The 2-channel network has to learn
-# what to compare from pairs, and 15,000 pairs of some 800 places are few: it was still gaining with more
-# epochs (with slightly fewer pairs and half the learning rate, 20 % after 6 epochs and 13 % after 24), where
-# the Siamese one had nearly solved its training pairs. The paper trained on many more pairs, and for much
-# longer. So on little data start with the Siamese network, which also leaves embeddings to search; with much
-# of it, try the 2-channel one.
+# All three learn far more than correlation tells, but the order is not the paper's: the Siamese network
+# lets 9 to 10 % of the different pairs pass (in two runs), the 2-channel network 12 %, the pseudo-Siamese
+# one 15 or 16 %, and correlation 48 %. That two towers are no better than one is no surprise: both sides of
+# these pairs are of one kind, so each tower learns the same from half of the patches. The 2-channel network
+# has to learn what to compare from pairs, and 15,000 pairs of some 800 places are few: it was still gaining
+# with more epochs (with slightly fewer pairs and half the learning rate, 20 % after 6 epochs and 13 % after
+# 24), where the Siamese one had nearly solved its training pairs. The paper trained on many more pairs, and
+# for much longer. So on little data start with the Siamese network, which also leaves embeddings to search;
+# with much of it, try the 2-channel one.
 #
 # On the right, test pairs as the Siamese network decides them at that threshold, each patch from its darkest
 # to its brightest value.
