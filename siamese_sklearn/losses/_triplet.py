@@ -167,7 +167,7 @@ class TripletLoss(LossSpec):
 
     The mean over every triplet is exact, and needs O(B^2 log B) time and O(B^2) memory only (the soft margin
     O(B^2 K) of both, for K rows per class). Of given pairs, each same pair of a batch meets each different
-    pair of it, as if they had one anchor.
+    pair of it, as if they had one anchor; a loss on pairs makes more of them.
 
     Parameters
     ----------
