@@ -100,9 +100,9 @@ print_row("Chopra et al. 2005, as quoted", (0, 0.01, 0.01))
 # %%
 # Read them with care. Five people are a small test: with 25 photographs to recognise, each one missed
 # counts as 4 % in "people", and the folds differ by more than most methods do. Over all eight folds of the
-# 40 people, of which three are shown here to save time, the means for people are 2.0, 3.5 and 4.0 %, behind
-# the figures quoted. Pairs of two photographs are harder: 9.7, 11.6 and 14.8 %. A network made for faces,
-# under a loss of today, does better (see the benchmarks).
+# 40 people, of which three are shown here to save time, the means for people were 2.0, 3.5 and 4.0 % in one
+# run, behind the figures quoted. Pairs of two photographs are harder: 9.7, 11.6 and 14.8 %. A network made
+# for faces, under a loss of today, does better (see the benchmarks).
 
 # %%
 # The whole trade-off is the detection error curve, on axes on which normally distributed scores give

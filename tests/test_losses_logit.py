@@ -137,6 +137,13 @@ def test_logits_of_any_size_have_a_finite_cost_and_gradient():
     assert gradient.tolist() == [0.0, -1.0, 1.0, 0.0]
 
 
+def test_given_logits_count_however_sure_they_are():
+    """Two different pairs, at minus infinity and 2: they cost 0 and 1 + 2, and the mean is over both."""
+    module = HingeLoss(margin=1.0).build(2, 3)
+    assert module.from_logits(torch.tensor([-torch.inf, 2.0]), torch.tensor([0, 0])) == 1.5
+    assert module.n_active == 2
+
+
 @each_spec
 def test_as_many_different_pairs_as_there_may_be_weigh_as_much_as_the_same(spec):
     module, left, right = spec(head="difference").build(2, 3), rows(4), rows(4, seed=1)

@@ -36,7 +36,7 @@ def contrastive(distance: Tensor, same: Tensor, margin: float) -> Tensor:
     >>> contrastive(torch.tensor([0.5, 0.5]), torch.tensor([True, False]), margin=1.0)
     tensor([0.1250, 0.1250])
     """
-    # Of finite numbers, lerp between 0 and 1 chooses, and its gradient takes a third of the time of where's.
+    # Of finite numbers, lerp between 0 and 1 chooses, and its gradient is quicker than that of where.
     return 0.5 * (margin - distance).relu().lerp(distance, same.to(distance.dtype)).square()
 
 
