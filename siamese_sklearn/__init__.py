@@ -1,7 +1,6 @@
 """Deep metric learning for scikit-learn users: Siamese networks behind fit, transform and predict."""
 
-from siamese_sklearn._embedder import SiameseEmbedder
-from siamese_sklearn._pair_classifier import SiamesePairClassifier
+from siamese_sklearn._estimators import SiameseEmbedder, SiamesePairClassifier
 from siamese_sklearn.losses import ContrastiveLoss, ExponentialLoss, TripletLoss
 from siamese_sklearn.pairs import Pairs, PairTransformer, Triplets, make_pairs, make_triplets
 from siamese_sklearn.towers import CNNTower, MLPTower

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
 
 from siamese_sklearn._checks import check_number, check_option
-from siamese_sklearn._verification import accept_counts
+from siamese_sklearn.metrics._verification import accept_counts
 
 __all__ = ["STRATEGIES", "choose_threshold"]
 
@@ -138,3 +139,19 @@ def _between(scores: npt.NDArray[Any], n_accepted: int) -> float:
     accepted, rejected = scores[n_accepted - 1], scores[n_accepted]
     middle = accepted / 2 + rejected / 2
     return float(middle if rejected < middle <= accepted else accepted)  # no number lies between neighbours
+
+
+def probability_slope(same: IntArray, score: npt.NDArray[Any], threshold: float) -> float:
+    """Slope a of P(same) = 1 / (1 + exp(-a (score - threshold))), fitted to scored pairs.
+
+    Platt's scaling with the threshold for its one half.
+
+    References
+    ----------
+    Platt, "Probabilistic Outputs for Support Vector Machines", Advances in Large Margin Classifiers, 1999.
+    """
+    distance = score.astype(np.float64) - threshold
+    # Equal scores have nothing to teach, and a deviation of 0 only but for rounding.
+    scale = float(distance.std()) if np.ptp(distance) > 0 else 1.0
+    model = LogisticRegression(fit_intercept=False).fit(distance[:, None] / scale, same)
+    return max(float(model.coef_[0, 0]), 1e-3) / scale

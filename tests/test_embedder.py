@@ -27,10 +27,10 @@ from siamese_sklearn import (
     Pairs,
     SiameseEmbedder,
     TripletLoss,
-    _validation,
     make_pairs,
     make_triplets,
 )
+from siamese_sklearn._validation import data as _validation
 from siamese_sklearn.losses import LOSSES
 from siamese_sklearn.metrics import map_at_r
 

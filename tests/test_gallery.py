@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.cluster import KMeans
 
-from siamese_sklearn import _gallery
-from siamese_sklearn._gallery import Gallery, choose_references
+from siamese_sklearn._estimators import gallery as _gallery
+from siamese_sklearn._estimators.gallery import Gallery, choose_references
 from siamese_sklearn.distances import DISTANCES, paired
 
 each_distance = pytest.mark.parametrize("distance", DISTANCES)

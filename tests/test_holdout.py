@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from siamese_sklearn import Pairs, SiameseEmbedder, Triplets
-from siamese_sklearn._holdout import SPLITS, hold_out, measure_pairs, measure_rows, measure_triplets
+from siamese_sklearn._estimators.holdout import hold_out, measure_pairs, measure_rows, measure_triplets
 from siamese_sklearn._net import Rows, build_net, embed
+from siamese_sklearn._validation import SPLITS
 from siamese_sklearn.losses import TripletLoss
 from siamese_sklearn.metrics import map_at_r
 from siamese_sklearn.towers import MLPTower, SiameseNetwork
@@ -242,7 +243,7 @@ class TestInTheEmbedder:
             drawn.append(hold_out(*args))
             return drawn[-1]
 
-        monkeypatch.setattr("siamese_sklearn._holdout.hold_out", spy)
+        monkeypatch.setattr("siamese_sklearn._estimators.holdout.hold_out", spy)
         embedder = SiameseEmbedder(
             n_components=4,
             tower="mlp",

@@ -26,12 +26,12 @@ from siamese_sklearn import (
     PairTransformer,
     SiameseEmbedder,
     SiamesePairClassifier,
-    _retrieval,
-    _verification,
     make_pairs,
     metrics,
 )
 from siamese_sklearn.metrics import (
+    _retrieval,
+    _verification,
     eer,
     far_frr_curve,
     make_tar_at_far_scorer,

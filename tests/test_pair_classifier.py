@@ -37,11 +37,11 @@ from siamese_sklearn import (
     Pairs,
     SiamesePairClassifier,
     TripletLoss,
-    _gallery,
-    _pair_classifier,
-    _verifier,
     make_pairs,
 )
+from siamese_sklearn._estimators import gallery as _gallery
+from siamese_sklearn._estimators import pair_classifier as _pair_classifier
+from siamese_sklearn._estimators import verifier as _verifier
 from siamese_sklearn.heads import DistanceHead
 from siamese_sklearn.losses import BinaryCrossEntropyLoss
 

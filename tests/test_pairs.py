@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from siamese_sklearn.pairs import Pairs, count_pairs, draw_pairs, make_pairs, make_triplets
+from siamese_sklearn.pairs import Pairs, make_pairs, make_triplets
+from siamese_sklearn.pairs._drawing import count_pairs, draw_pairs
 
 TABLE = np.arange(12.0).reshape(6, 2)
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from siamese_sklearn import _thresholds
-from siamese_sklearn._thresholds import balanced_pairs, held_out_pairs, many_pairs, probability_slope
-from siamese_sklearn.calibration import choose_threshold
+from siamese_sklearn.calibration import choose_threshold, probability_slope
+from siamese_sklearn.pairs import _drawing as _thresholds
+from siamese_sklearn.pairs._drawing import balanced_pairs, held_out_pairs, many_pairs
 
 labellings = (
     st.lists(st.integers(1, 9), min_size=2, max_size=8)

@@ -18,7 +18,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from siamese_sklearn import Pairs, PairTransformer, SiamesePairClassifier, Triplets, _verifier, make_pairs
+from siamese_sklearn import Pairs, PairTransformer, SiamesePairClassifier, Triplets, make_pairs
+from siamese_sklearn._estimators import verifier as _verifier
 from siamese_sklearn.calibration import STRATEGIES, choose_threshold
 
 CONFIGURATIONS = {

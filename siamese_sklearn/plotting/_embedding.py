@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.decomposition import PCA
 
-from siamese_sklearn._sides import Sides
 from siamese_sklearn._validation import check_names
+from siamese_sklearn.pairs._containers import Sides
 from siamese_sklearn.plotting._drawing import axes_to_draw_on, check_matplotlib
 
 if TYPE_CHECKING:

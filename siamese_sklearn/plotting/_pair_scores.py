@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from siamese_sklearn._checks import check_integer, check_number
 from siamese_sklearn._validation import check_same
-from siamese_sklearn._verification import check_scored_pairs
+from siamese_sklearn.metrics._verification import check_scored_pairs
 from siamese_sklearn.pairs import Pairs, make_pairs
 from siamese_sklearn.plotting._drawing import BLUE, VERMILLION, axes_to_draw_on, check_matplotlib, last_step
 

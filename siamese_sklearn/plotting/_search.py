@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from siamese_sklearn._base import SiameseBase
+from siamese_sklearn._estimators.base import SiameseBase
+from siamese_sklearn._estimators.pair_classifier import SiamesePairClassifier
 from siamese_sklearn._net import embedding_distance
-from siamese_sklearn._pair_classifier import SiamesePairClassifier
 from siamese_sklearn._validation import check_rows
 from siamese_sklearn.distances import pairwise
 from siamese_sklearn.plotting._drawing import last_step

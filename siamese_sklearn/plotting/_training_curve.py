@@ -10,8 +10,8 @@ import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from siamese_sklearn._base import SiameseBase
 from siamese_sklearn._checks import check_number
+from siamese_sklearn._estimators.base import SiameseBase
 from siamese_sklearn.plotting._drawing import BLUE, GREEN, ORANGE, axes_to_draw_on, check_matplotlib
 
 if TYPE_CHECKING:

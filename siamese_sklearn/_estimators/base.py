@@ -16,8 +16,8 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from siamese_sklearn import _holdout
-from siamese_sklearn._holdout import TrainingData
+from siamese_sklearn._estimators import holdout as _holdout
+from siamese_sklearn._estimators.holdout import TrainingData
 from siamese_sklearn._net import (
     Rows,
     TrainingRun,
@@ -32,13 +32,14 @@ from siamese_sklearn._net import (
     threads,
     train,
 )
-from siamese_sklearn._parameters import check_parameters, check_unchanged, fixed_parameters
-from siamese_sklearn._sides import Sides
 from siamese_sklearn._validation import (
     check_labels,
+    check_parameters,
     check_rows,
     check_same,
     check_sides,
+    check_unchanged,
+    fixed_parameters,
     in_chosen_container,
     join_classes,
     keep_fitted_state,
@@ -47,6 +48,7 @@ from siamese_sklearn.augmentation import ImageAugmenter
 from siamese_sklearn.distances import paired
 from siamese_sklearn.losses import LOSSES, TupleLoss, make_loss
 from siamese_sklearn.pairs import Pairs
+from siamese_sklearn.pairs._containers import Sides
 from siamese_sklearn.sampling import BalancedBatches, Batches, PairedBatches, ShuffledBatches
 from siamese_sklearn.towers import is_cnn, make_network
 

@@ -13,8 +13,8 @@ import torch
 from sklearn.utils import check_random_state
 
 from siamese_sklearn._checks import check_integer, check_number, check_option
-from siamese_sklearn._retrieval import CHUNK_BYTES, check_labelled
 from siamese_sklearn.distances import DISTANCES, paired
+from siamese_sklearn.metrics._retrieval import CHUNK_BYTES, check_labelled
 
 __all__ = ["accept_counts", "check_scored_pairs", "eer", "far_frr_curve", "pair_scores", "tar_at_far"]
 

@@ -15,7 +15,7 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from siamese_sklearn._sides import Side, Sides
+from siamese_sklearn.pairs._containers import Side, Sides
 
 __all__ = ["PairTransformer"]
 

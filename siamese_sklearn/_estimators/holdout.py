@@ -16,7 +16,6 @@ from siamese_sklearn.distances import paired
 from siamese_sklearn.metrics import map_at_r
 
 __all__ = [
-    "SPLITS",
     "TrainingData",
     "hold_out",
     "measure",
@@ -24,8 +23,6 @@ __all__ = [
     "measure_rows",
     "measure_triplets",
 ]
-
-SPLITS = ("rows", "classes")
 
 Index = npt.NDArray[np.int64]
 Measure = Callable[[Any], float]

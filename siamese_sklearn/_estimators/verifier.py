@@ -15,17 +15,17 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from siamese_sklearn import _holdout
-from siamese_sklearn._base import SiameseBase
 from siamese_sklearn._checks import check_number
-from siamese_sklearn._holdout import TrainingData
+from siamese_sklearn._estimators import holdout as _holdout
+from siamese_sklearn._estimators.base import SiameseBase
+from siamese_sklearn._estimators.holdout import TrainingData
 from siamese_sklearn._net import Rows, embed, score_codes, scores_by_distance, threads
-from siamese_sklearn._sides import Sides
-from siamese_sklearn._thresholds import balanced_pairs, held_out_pairs, many_pairs, probability_slope
 from siamese_sklearn._validation import RightSide, check_labels, check_rows, check_same, check_sides
-from siamese_sklearn.calibration import choose_threshold
+from siamese_sklearn.calibration import choose_threshold, probability_slope
 from siamese_sklearn.losses import LOSSES, LossLike
 from siamese_sklearn.pairs import Pairs
+from siamese_sklearn.pairs._containers import Sides
+from siamese_sklearn.pairs._drawing import balanced_pairs, held_out_pairs, many_pairs
 from siamese_sklearn.towers import TwoChannelNetwork
 
 __all__ = ["Verifier"]

@@ -9,9 +9,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from siamese_sklearn._checks import check_boolean, check_integer, check_number, check_option
-from siamese_sklearn._holdout import SPLITS
 
-__all__ = ["check_parameters", "check_unchanged", "fixed_parameters"]
+__all__ = ["SPLITS", "check_parameters", "check_unchanged", "fixed_parameters"]
 
 # What a network is built with, and cannot be changed under it. Modules and callables are not compared.
 _FIXED = (
@@ -27,6 +26,8 @@ _FIXED = (
     "optimizer",
     "device",
 )
+
+SPLITS = ("rows", "classes")
 
 _SMALLEST_BATCH = 4  # two classes of two rows: an anchor, its positive, and a negative
 

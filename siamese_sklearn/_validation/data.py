@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.validation import _check_feature_names, _check_n_features, column_or_1d, validate_data
 
-from siamese_sklearn._sides import Sides
+from siamese_sklearn.pairs._containers import Sides
 
 __all__ = [
     "RightSide",

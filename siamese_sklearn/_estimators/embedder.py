@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from siamese_sklearn._base import SiameseBase
+from siamese_sklearn._estimators.base import SiameseBase
 from siamese_sklearn._net import embedding_distance
 from siamese_sklearn._validation import check_labels, check_rows, check_same
 from siamese_sklearn.losses import LossLike

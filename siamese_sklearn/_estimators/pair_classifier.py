@@ -16,14 +16,14 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from siamese_sklearn._checks import check_integer, check_option
-from siamese_sklearn._gallery import Gallery, Score
-from siamese_sklearn._holdout import TrainingData
+from siamese_sklearn._estimators.gallery import Gallery, Score
+from siamese_sklearn._estimators.holdout import TrainingData
+from siamese_sklearn._estimators.verifier import Verifier
 from siamese_sklearn._net import Rows, cross_scores, embedding_distance, scores_by_distance, threads
-from siamese_sklearn._sides import Sides
 from siamese_sklearn._validation import check_names, check_rows, join_classes, keep_fitted_state
-from siamese_sklearn._verifier import Verifier
 from siamese_sklearn.heads import HEADS, HeadLike
 from siamese_sklearn.losses import LossLike
+from siamese_sklearn.pairs._containers import Sides
 from siamese_sklearn.towers import ARCHITECTURES, TowerLike
 
 __all__ = ["SiamesePairClassifier"]

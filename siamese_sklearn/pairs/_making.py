@@ -1,8 +1,7 @@
-"""Pairs and triplets: the containers, and how to make them out of labelled rows."""
+"""Making pairs and triplets out of labelled rows."""
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,10 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils.multiclass import check_classification_targets
 
 from siamese_sklearn._checks import check_integer
-from siamese_sklearn._pair_transformer import PairTransformer
-from siamese_sklearn._sides import Pairs, Side, Triplets, as_side, take_rows
+from siamese_sklearn.pairs._containers import Pairs, Side, Triplets, as_side, take_rows
+from siamese_sklearn.pairs._drawing import class_order, count_pairs, draw_pairs, numbers_within
 
-__all__ = ["PairTransformer", "Pairs", "Triplets", "count_pairs", "draw_pairs", "make_pairs", "make_triplets"]
+__all__ = ["make_pairs", "make_triplets"]
 
 Indices = npt.NDArray[np.int64]
 
@@ -135,21 +134,6 @@ def make_triplets(
     return Triplets(*(take_rows(side, column) for column in rng.permutation(rows).T))
 
 
-def count_pairs(labels: Indices) -> tuple[int, int]:
-    """How many same and how many different pairs rows with these labels, 0, ..., K - 1, can make."""
-    counts = np.bincount(labels)
-    n_same = int((counts * (counts - 1) // 2).sum())
-    return n_same, len(labels) * (len(labels) - 1) // 2 - n_same
-
-
-def draw_pairs(labels: Indices, n_same: int, n_different: int, rng: np.random.Generator) -> Indices:
-    """Row numbers of pairs, (n_same + n_different, 2), the same ones first, drawn as `make_pairs` does.
-
-    Labels are 0, ..., K - 1; there have to be as many pairs, see `count_pairs`.
-    """
-    return np.concatenate([_same_pairs(labels, n_same, rng), _different_pairs(labels, n_different, rng)])
-
-
 def _check_rows(X: Any, y: npt.ArrayLike, random_state: Any) -> tuple[Side, Indices, np.random.Generator]:
     """Rows, their labels as 0..K-1, and a generator of our own."""
     side = as_side("X", X)
@@ -169,65 +153,17 @@ def _check_rows(X: Any, y: npt.ArrayLike, random_state: Any) -> tuple[Side, Indi
     return side, labels.astype(np.int64), np.random.default_rng(seed)
 
 
-def _class_order(labels: Indices, rng: np.random.Generator) -> tuple[Indices, Indices, Indices]:
-    """Rows in order of class and at random within it (n,), and where each class starts and its size (K,)."""
-    shuffled = rng.permutation(len(labels))
-    order = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    counts = np.bincount(labels)
-    return order, np.cumsum(counts) - counts, counts
-
-
-def _numbers_within(counts: Indices) -> tuple[Indices, Indices]:
-    """For groups of these sizes: the group of each member, and its number 0, 1, ... in the group."""
-    group = np.repeat(np.arange(len(counts)), counts)
-    return group, np.arange(len(group)) - (np.cumsum(counts) - counts)[group]
-
-
-def _same_pairs(labels: Indices, n_pairs: int, rng: np.random.Generator) -> Indices:
-    """Distinct pairs of one class (n_pairs, 2).
-
-    Stand the c rows of a class in a ring. Step 1 pairs each row with the next one, step 2 with the next but
-    one, and so on up to c // 2: each unordered pair comes once, as pair number ``(step - 1) * c + place``.
-    All classes take as many steps as are needed, and the last step is thinned out at random.
-    """
-    order, start, counts = _class_order(labels, rng)
-    possible = counts * (counts - 1) // 2  # (K,)
-    n_steps = bisect_left(
-        range(int(counts.max()) // 2), n_pairs, key=lambda steps: np.minimum(steps * counts, possible).sum()
-    )
-    group, number = _numbers_within(np.minimum(n_steps * counts, possible))
-    step, place = number // counts[group] + 1, number % counts[group]
-    partner = (place + step) % counts[group]
-    rows = np.column_stack([order[start[group] + place], order[start[group] + partner]])
-    surplus = rng.choice(np.flatnonzero(step == n_steps), len(rows) - n_pairs, replace=False)
-    return np.delete(rows, surplus, axis=0)
-
-
-def _different_pairs(labels: Indices, n_pairs: int, rng: np.random.Generator) -> Indices:
-    """Distinct pairs of different classes (n_pairs, 2), uniformly: distinct numbers, then their rows.
-
-    With the rows in order of class, the partners of a row are all those behind its own class.
-    """
-    order, start, counts = _class_order(labels, rng)
-    behind = (start + counts)[labels[order]]  # (n,)
-    last = np.cumsum(len(labels) - behind)  # (n,), pairs up to and with this row
-    number = rng.choice(int(last[-1]), n_pairs, replace=False)
-    place = np.searchsorted(last, number, side="right")
-    partner = len(labels) - (last[place] - number)
-    return np.column_stack([order[place], order[partner]])
-
-
 def _triplets(labels: Indices, n_triplets: int | None, rng: np.random.Generator) -> Indices:
     """Anchor, positive, negative (n_triplets, 3).
 
     An anchor has (c - 1)(n - c) triplets, c the size of its class. They are numbered and cut into as many
     equal parts as the anchor comes up, and one is drawn out of each part: distinct where that is possible.
     """
-    order, start, counts = _class_order(labels, rng)
+    order, start, counts = class_order(labels, rng)
     anchors = rng.permutation(np.flatnonzero(counts[labels[order]] > 1))  # places in `order`
     times, rest = divmod(len(anchors) if n_triplets is None else n_triplets, len(anchors))
     repeats = times + (np.arange(len(anchors)) < rest)
-    group, part = _numbers_within(repeats)
+    group, part = numbers_within(repeats)
     anchor = anchors[group]
     own = labels[order[anchor]]
     n_others = len(labels) - counts[own]

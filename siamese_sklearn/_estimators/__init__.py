@@ -1,0 +1,7 @@
+"""The estimators, and what only they need."""
+
+from siamese_sklearn._estimators.base import SiameseBase
+from siamese_sklearn._estimators.embedder import SiameseEmbedder
+from siamese_sklearn._estimators.pair_classifier import SiamesePairClassifier
+
+__all__ = ["SiameseBase", "SiameseEmbedder", "SiamesePairClassifier"]
