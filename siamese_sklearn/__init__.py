@@ -2,7 +2,13 @@
 
 from siamese_sklearn._estimators import SiameseEmbedder, SiamesePairClassifier
 from siamese_sklearn.losses import ContrastiveLoss, ExponentialLoss, TripletLoss
-from siamese_sklearn.pairs import Pairs, PairTransformer, Triplets, make_pairs, make_triplets
+from siamese_sklearn.pairs import (
+    Pairs,
+    PairTransformer,
+    Triplets,
+    make_pairs,
+    make_triplets,
+)
 from siamese_sklearn.towers import CNNTower, MLPTower
 
 __all__ = [

@@ -5,10 +5,17 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+import os
+import sys
+import warnings
 from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
+
+_PACKAGE = str(Path(__file__).parent) + os.sep
 
 
 def check_option(name: str, value: object, options: Iterable[str]) -> str:
@@ -40,7 +47,9 @@ def check_number(
     """
     wanted = f"a finite number{_interval(low, high, low_open, high_open)}{also}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"`{name}` must be {wanted}; got {value!r} of type {type(value).__name__}.")
+        raise TypeError(
+            f"`{name}` must be {wanted}; got {value!r} of type {type(value).__name__}."
+        )
     number = float(value)
     too_low = number <= low if low_open else number < low
     too_high = number >= high if high_open else number > high
@@ -53,7 +62,9 @@ def check_integer(name: str, value: Any, *, low: int, also: str = "") -> int:
     """Return `value` as an int if it is an integer of at least `low`, else raise."""
     wanted = f"an integer of at least {low}{also}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"`{name}` must be {wanted}; got {value!r} of type {type(value).__name__}.")
+        raise TypeError(
+            f"`{name}` must be {wanted}; got {value!r} of type {type(value).__name__}."
+        )
     if value < low:
         raise ValueError(f"`{name}` must be {wanted}; got {value!r}.")
     return int(value)
@@ -63,7 +74,20 @@ def check_boolean(name: str, value: Any) -> bool:
     """Return `value` if it is True or False, else raise."""
     if isinstance(value, bool | np.bool_):
         return bool(value)
-    raise TypeError(f"`{name}` must be True or False; got {value!r} of type {type(value).__name__}.")
+    raise TypeError(
+        f"`{name}` must be True or False; got {value!r} of type {type(value).__name__}."
+    )
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line that called into this package, however deep the reason lies."""
+    frame: FrameType | None = sys._getframe()
+    depth = outermost = 1
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_PACKAGE):
+            outermost = depth
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(message, category, stacklevel=outermost + 1)
 
 
 def _interval(low: float, high: float, low_open: bool, high_open: bool) -> str:

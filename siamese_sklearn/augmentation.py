@@ -101,7 +101,9 @@ class ImageAugmenter(BaseEstimator):
         """
         self._check(images)
         planes = images.reshape(len(images), -1, *images.shape[-2:])  # (B, C, H, W)
-        grid = affine_grid(self._matrices(planes), list(planes.shape), align_corners=False)
+        grid = affine_grid(
+            self._matrices(planes), list(planes.shape), align_corners=False
+        )
         moved = grid_sample(planes, grid, padding_mode="border", align_corners=False)
         return self._erased(self._relit(moved)).reshape(images.shape)
 
@@ -111,10 +113,18 @@ class ImageAugmenter(BaseEstimator):
         angle = math.radians(self.rotation) * _uniform(n, images)
         shear = torch.tan(math.radians(self.shear) * _uniform(n, images))
         size = 1 + self.scale * _uniform(n, images)
-        across, down = (2 * self.shift * _uniform(n, images) for _ in range(2))  # the grid is 2 wide
-        mirror = 1 - 2 * (torch.rand(n, device=images.device) < 0.5).to(images) if self.flip else 1.0
+        across, down = (
+            2 * self.shift * _uniform(n, images) for _ in range(2)
+        )  # the grid is 2 wide
+        mirror = (
+            1 - 2 * (torch.rand(n, device=images.device) < 0.5).to(images)
+            if self.flip
+            else 1.0
+        )
         cosine, sine = size * angle.cos(), size * angle.sin()
-        aspect = images.shape[2] / images.shape[3]  # the grid is 2 wide and 2 high, whatever the image is
+        aspect = (
+            images.shape[2] / images.shape[3]
+        )  # the grid is 2 wide and 2 high, whatever the image is
         first = torch.stack([mirror * cosine, aspect * (shear - sine), across], dim=1)
         second = torch.stack([mirror * sine / aspect, cosine, down], dim=1)
         matrices = torch.stack([first, second], dim=1)
@@ -132,7 +142,11 @@ class ImageAugmenter(BaseEstimator):
             1 + self.contrast * _uniform(n, images),
             self.brightness * _uniform(n, images),
         )
-        return (images - mean) * gain.reshape(-1, 1, 1, 1) + mean + lift.reshape(-1, 1, 1, 1) * spread
+        return (
+            (images - mean) * gain.reshape(-1, 1, 1, 1)
+            + mean
+            + lift.reshape(-1, 1, 1, 1) * spread
+        )
 
     def _erased(self, images: Tensor) -> Tensor:
         if self.erase == 0:
@@ -141,10 +155,16 @@ class ImageAugmenter(BaseEstimator):
         for axis in (2, 3):
             size = images.shape[axis]
             length = round(self.erase * size)
-            start = (torch.rand(len(images), device=images.device) * (size - length + 1)).long()
-            offset = torch.arange(size, device=images.device) - start[:, None]  # (B, size)
+            start = (
+                torch.rand(len(images), device=images.device) * (size - length + 1)
+            ).long()
+            offset = (
+                torch.arange(size, device=images.device) - start[:, None]
+            )  # (B, size)
             along = (offset >= 0) & (offset < length)
-            inside = inside & along.reshape(len(images), 1, *((size, 1) if axis == 2 else (1, size)))
+            inside = inside & along.reshape(
+                len(images), 1, *((size, 1) if axis == 2 else (1, size))
+            )
         return torch.where(inside, images.mean((1, 2, 3), keepdim=True), images)
 
     def _check(self, images: Tensor) -> None:

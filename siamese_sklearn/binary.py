@@ -47,7 +47,9 @@ def to_bits(embeddings: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     rows = _check_rows("embeddings", embeddings)
     if not np.isfinite(rows).all():
         n_wrong = int((~np.isfinite(rows)).sum())
-        raise ValueError(f"`embeddings` must be finite; {n_wrong} of their numbers are NaN or infinite.")
+        raise ValueError(
+            f"`embeddings` must be finite; {n_wrong} of their numbers are NaN or infinite."
+        )
     return (rows > 0).astype(np.uint8)
 
 
@@ -79,7 +81,9 @@ def pack_bits(bits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     ones = rows == 1
     if not (ones | (rows == 0)).all():
         wrong = rows[~(ones | (rows == 0))][0]
-        raise ValueError(f"`bits` must be 0 or 1; got {wrong}. Make them of embeddings with `to_bits`.")
+        raise ValueError(
+            f"`bits` must be 0 or 1; got {wrong}. Make them of embeddings with `to_bits`."
+        )
     return np.packbits(ones, axis=1)
 
 
@@ -121,20 +125,30 @@ def hamming_neighbors(
     array([[2, 0]])
     """
     left, right = _words("queries", queries), _words("references", references)
-    _check_search(np.shape(queries)[1], np.shape(references)[1], n_neighbors, len(right))
+    _check_search(
+        np.shape(queries)[1], np.shape(references)[1], n_neighbors, len(right)
+    )
     m, largest = len(right), (64 * right.shape[1] + 1) * len(right)
-    row: npt.NDArray[Any] = np.arange(m, dtype=np.int32 if largest < 2**31 else np.int64)
+    row: npt.NDArray[Any] = np.arange(
+        m, dtype=np.int32 if largest < 2**31 else np.int64
+    )
     nearest = np.empty((len(left), n_neighbors), dtype=np.int64)
     step = max(_HELD_AT_ONCE // m, 1)
     for start in range(0, len(left), step):
         distance = _differing_bits(left[start : start + step], right)  # (step, m)
-        key = distance.astype(row.dtype) * m + row  # in one number, so that rows order equal distances
-        nearest[start : start + step] = np.partition(key, n_neighbors - 1, axis=1)[:, :n_neighbors]
+        key = (
+            distance.astype(row.dtype) * m + row
+        )  # in one number, so that rows order equal distances
+        nearest[start : start + step] = np.partition(key, n_neighbors - 1, axis=1)[
+            :, :n_neighbors
+        ]
     distances, indices = np.divmod(np.sort(nearest, axis=1), m)
     return distances, indices
 
 
-def _check_search(query_bytes: int, reference_bytes: int, n_neighbors: int, n_references: int) -> None:
+def _check_search(
+    query_bytes: int, reference_bytes: int, n_neighbors: int, n_references: int
+) -> None:
     if query_bytes != reference_bytes:
         raise ValueError(
             "`queries` and `references` must be packed codes of one length; got "
@@ -146,7 +160,9 @@ def _check_search(query_bytes: int, reference_bytes: int, n_neighbors: int, n_re
         )
 
 
-def _differing_bits(left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]) -> npt.NDArray[np.int32]:
+def _differing_bits(
+    left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.int32]:
     """Hamming distances of the rows of words `left` to all of `right`, (n, m)."""
     total = np.zeros((len(left), len(right)), dtype=np.int32)
     for word in range(left.shape[1]):
@@ -158,7 +174,9 @@ def _count_ones(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
     """Ones of each word."""
     if hasattr(np, "bitwise_count"):  # since NumPy 2.0
         return np.bitwise_count(words)
-    in_byte = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.uint8)
+    in_byte = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(
+        1, dtype=np.uint8
+    )
     of_bytes = in_byte[words.view(np.uint8)].reshape(*words.shape, _WORD)
     ones: npt.NDArray[np.uint8] = of_bytes.sum(-1, dtype=np.uint8)
     return ones

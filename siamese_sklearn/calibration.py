@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,12 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
 from siamese_sklearn._checks import check_number, check_option
+from siamese_sklearn._typing import DoubleArray, IntArray
 from siamese_sklearn.metrics._verification import accept_counts
 
-__all__ = ["STRATEGIES", "choose_threshold"]
+__all__ = ["Threshold", "choose_threshold"]
 
 STRATEGIES = ("accuracy", "f_beta", "eer", "far", "frr")
-
-IntArray = npt.NDArray[np.int64]
 
 
 def choose_threshold(
@@ -79,11 +79,15 @@ def choose_threshold(
     choose = _strategy(strategy, target, beta)
     false_accepts, true_accepts, thresholds = accept_counts(same, score)
     dtype = np.asarray(score).dtype
-    lowest_accepted = thresholds.astype(dtype if dtype in (np.float16, np.float32) else np.float64)
+    lowest_accepted = thresholds.astype(
+        dtype if dtype in (np.float16, np.float32) else np.float64
+    )
     return _between(lowest_accepted[1:], choose(false_accepts, true_accepts))
 
 
-def _strategy(strategy: str, target: float | None, beta: float) -> Callable[[IntArray, IntArray], int]:
+def _strategy(
+    strategy: str, target: float | None, beta: float
+) -> Callable[[IntArray, IntArray], int]:
     """How to choose among the points of the curve, given the false and the true accepts at each."""
     if strategy in ("far", "frr"):
         if target is None:
@@ -108,13 +112,21 @@ def _best_accuracy(false_accepts: IntArray, true_accepts: IntArray) -> int:
 
 def _best_f_beta(false_accepts: IntArray, true_accepts: IntArray, beta: float) -> int:
     # F = (1 + b^2) TP / (TP + FP + b^2 (TP + FN)); the constant factor does not matter
-    return int(np.argmax(true_accepts / (true_accepts + false_accepts + beta**2 * true_accepts[-1])))
+    return int(
+        np.argmax(
+            true_accepts / (true_accepts + false_accepts + beta**2 * true_accepts[-1])
+        )
+    )
 
 
 def _equal_errors(false_accepts: IntArray, true_accepts: IntArray) -> int:
     n_different, n_same = false_accepts[-1], true_accepts[-1]
     # |FAR - FRR| times both numbers of pairs: whole numbers, so that ties are exact
-    return int(np.argmin(np.abs(false_accepts * n_same - (n_same - true_accepts) * n_different)))
+    return int(
+        np.argmin(
+            np.abs(false_accepts * n_same - (n_same - true_accepts) * n_different)
+        )
+    )
 
 
 def _far_at_most(false_accepts: IntArray, true_accepts: IntArray, target: float) -> int:
@@ -138,10 +150,52 @@ def _between(scores: npt.NDArray[Any], n_accepted: int) -> float:
         return float(min(lowest - half_gap, np.nextafter(lowest, -infinity)))
     accepted, rejected = scores[n_accepted - 1], scores[n_accepted]
     middle = accepted / 2 + rejected / 2
-    return float(middle if rejected < middle <= accepted else accepted)  # no number lies between neighbours
+    return float(
+        middle if rejected < middle <= accepted else accepted
+    )  # no number lies between neighbours
 
 
-def probability_slope(same: IntArray, score: npt.NDArray[Any], threshold: float) -> float:
+@dataclass(frozen=True)
+class Threshold:
+    """Score from which a pair counts as the same, and the probability that belongs to a score.
+
+    Attributes
+    ----------
+    value : float
+        A pair is the same if its score is at least this.
+    slope, midpoint : float
+        P(same) = 1 / (1 + exp(-slope (score - midpoint))). Where the value moves, these stay.
+    strategy : str
+        How the value was chosen: one of `STRATEGIES`, or "set" by hand.
+    """
+
+    value: float
+    slope: float
+    midpoint: float
+    strategy: str = "accuracy"
+
+    @classmethod
+    def learn(cls, same: IntArray, score: npt.NDArray[Any]) -> Threshold:
+        """Choose the value with the most right decisions, and fit the probability around it."""
+        value = choose_threshold(same, score)
+        return cls(value, probability_slope(same, score, value), value)
+
+    def margin(self, score: npt.NDArray[Any]) -> DoubleArray:
+        """How far scores are above the value: 0 or more means same."""
+        return score.astype(np.float64) - self.value
+
+    def logit(self, score: npt.NDArray[Any]) -> DoubleArray:
+        """Logit of the probability of "same"."""
+        return self.slope * (score.astype(np.float64) - self.midpoint)
+
+    def moved(self, value: float, strategy: str) -> Threshold:
+        """Take another value, and keep the probability."""
+        return replace(self, value=value, strategy=strategy)
+
+
+def probability_slope(
+    same: IntArray, score: npt.NDArray[Any], threshold: float
+) -> float:
     """Slope a of P(same) = 1 / (1 + exp(-a (score - threshold))), fitted to scored pairs.
 
     Platt's scaling with the threshold for its one half.

@@ -1,27 +1,316 @@
-"""Distances between embeddings: row by row (`paired`) and all against all (`pairwise`).
+"""Distances between embeddings: each is one object, with all that the package knows about it.
 
+A `Distance` gives the distances of two sets of rows, row by row (`paired`) and all against all (`pairwise`).
 Both are differentiable everywhere that matters to training: identical rows give a gradient of zero, never
-NaN, and near-duplicates keep their exact distance, which a plain matrix product loses to rounding. Rows of
-half precision are widened first, and their distances are float32.
+NaN, and near-duplicates keep their exact distance, which a plain matrix product loses to rounding.
+
+Estimators, losses and measures take a distance by its name in `DISTANCES`. A new one is a class and its line
+there.
 """
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from siamese_sklearn._checks import check_option
+from siamese_sklearn._typing import FloatArray
 
-__all__ = ["DISTANCES", "at_least_float32", "normalize", "paired", "pairwise"]
-
-DISTANCES = ("euclidean", "sqeuclidean", "manhattan", "cosine")
+__all__ = [
+    "DISTANCES",
+    "Distance",
+    "RankedByEuclidean",
+    "normalize",
+    "paired",
+    "pairwise",
+]
 
 # A squared distance below this share of the two squared norms lost 10 of float32's 24 bits to cancellation.
 _CANCELLATION = 1e-3
-_REFINED_AT_ONCE = 2**22  # numbers held while such distances are taken again from differences
+_REFINED_AT_ONCE = (
+    2**22
+)  # numbers held while such distances are taken again from differences
+
+
+@dataclass(frozen=True)
+class Distance(ABC):
+    """A distance between embeddings.
+
+    Attributes
+    ----------
+    name : str
+        Its name in `DISTANCES`.
+    sklearn_metric : str
+        What scikit-learn calls it in ``metric=``.
+    highest : float
+        The largest distance that any two rows can have.
+    """
+
+    name: ClassVar[str]
+    sklearn_metric: ClassVar[str]
+    highest: ClassVar[float] = math.inf
+
+    @abstractmethod
+    def paired(self, left: Tensor, right: Tensor) -> Tensor:
+        """Distance between row i of `left` and row i of `right`.
+
+        Parameters
+        ----------
+        left, right : Tensor of shape (n, d), float32 or wider
+
+        Returns
+        -------
+        Tensor of shape (n,)
+        """
+
+    @abstractmethod
+    def pairwise(self, left: Tensor, right: Tensor | None = None) -> Tensor:
+        """Distance between every row of `left` and every row of `right` (of `left`, if that is None).
+
+        Parameters
+        ----------
+        left : Tensor of shape (n, d), float32 or wider
+        right : Tensor of shape (m, d), default=None
+
+        Returns
+        -------
+        Tensor of shape (n, m)
+        """
+
+    @abstractmethod
+    def farthest(self, n_components: int) -> float:
+        """Largest distance of two embeddings of unit norm.
+
+        Parameters
+        ----------
+        n_components : int
+            Width of the embeddings.
+
+        Returns
+        -------
+        float
+        """
+
+    @property
+    def unsquared(self) -> Distance:
+        """The distance of which this one is the square, or itself."""
+        return self
+
+
+class RankedByEuclidean(Distance):
+    """A distance that ranks pairs of rows like the Euclidean distance of the rows, or of their images.
+
+    Searches use this: they find Euclidean neighbors fast, and turn their distances into this one.
+    """
+
+    @abstractmethod
+    def image(self, rows: Tensor) -> Tensor:
+        """Rows whose Euclidean distances rank like this distance of `rows`; `rows` itself if they do.
+
+        Parameters
+        ----------
+        rows : Tensor of shape (n, d)
+
+        Returns
+        -------
+        Tensor of shape (n, d)
+        """
+
+    @abstractmethod
+    def from_euclidean(self, length: FloatArray) -> FloatArray:
+        """Turn Euclidean distances of the images into this distance.
+
+        Parameters
+        ----------
+        length : float32 array
+
+        Returns
+        -------
+        float32 array, of the same shape
+        """
+
+
+class Euclidean(RankedByEuclidean):
+    """Length of the difference of two rows."""
+
+    name = "euclidean"
+    sklearn_metric = "euclidean"
+
+    def paired(self, left: Tensor, right: Tensor) -> Tensor:
+        return _sqrt((left - right).square().sum(dim=-1))
+
+    def pairwise(self, left: Tensor, right: Tensor | None = None) -> Tensor:
+        return _norms(left, right, root=True)
+
+    def farthest(self, n_components: int) -> float:
+        return 2.0
+
+    def image(self, rows: Tensor) -> Tensor:
+        return rows
+
+    def from_euclidean(self, length: FloatArray) -> FloatArray:
+        return length
+
+
+class SquaredEuclidean(RankedByEuclidean):
+    """Square of the Euclidean distance."""
+
+    name = "sqeuclidean"
+    sklearn_metric = "sqeuclidean"
+
+    def paired(self, left: Tensor, right: Tensor) -> Tensor:
+        return (left - right).square().sum(dim=-1)
+
+    def pairwise(self, left: Tensor, right: Tensor | None = None) -> Tensor:
+        return _norms(left, right, root=False)
+
+    def farthest(self, n_components: int) -> float:
+        return 4.0
+
+    def image(self, rows: Tensor) -> Tensor:
+        return rows
+
+    def from_euclidean(self, length: FloatArray) -> FloatArray:
+        return np.square(length)
+
+    @property
+    def unsquared(self) -> Distance:
+        return Euclidean()
+
+
+class Manhattan(Distance):
+    """Sum of the absolute differences of the components."""
+
+    name = "manhattan"
+    sklearn_metric = "manhattan"
+
+    def paired(self, left: Tensor, right: Tensor) -> Tensor:
+        return (left - right).abs().sum(dim=-1)
+
+    def pairwise(self, left: Tensor, right: Tensor | None = None) -> Tensor:
+        return torch.cdist(left, left if right is None else right, p=1.0)
+
+    def farthest(self, n_components: int) -> float:
+        return 2 * math.sqrt(n_components)
+
+
+class Cosine(RankedByEuclidean):
+    """1 - cos; a zero row, which has no direction, is 1/2 away from every row that has one."""
+
+    name = "cosine"
+    sklearn_metric = "cosine"
+    highest = 2.0
+
+    def paired(self, left: Tensor, right: Tensor) -> Tensor:
+        return 0.5 * (normalize(left) - normalize(right)).square().sum(
+            dim=-1
+        )  # 1 - cos, exact near 0
+
+    def pairwise(self, left: Tensor, right: Tensor | None = None) -> Tensor:
+        right = None if right is None else normalize(right)
+        return 0.5 * _norms(
+            normalize(left), right, root=False
+        )  # |a - b|^2 = 2 - 2 cos on the unit sphere
+
+    def farthest(self, n_components: int) -> float:
+        return 2.0
+
+    def image(self, rows: Tensor) -> Tensor:
+        return normalize(rows)
+
+    def from_euclidean(self, length: FloatArray) -> FloatArray:
+        return np.float32(0.5) * np.square(length)
+
+
+DISTANCES: dict[str, Distance] = {
+    distance.name: distance
+    for distance in (Euclidean(), SquaredEuclidean(), Manhattan(), Cosine())
+}
+
+
+def as_distance(distance: str | Distance, name: str = "distance") -> Distance:
+    """Look a distance up by its name, or raise a ValueError that names the parameter."""
+    return (
+        distance
+        if isinstance(distance, Distance)
+        else DISTANCES[check_option(name, distance, DISTANCES)]
+    )
+
+
+def paired(
+    left: Tensor, right: Tensor, distance: str | Distance = "euclidean"
+) -> Tensor:
+    """Distance between row i of `left` and row i of `right`.
+
+    Parameters
+    ----------
+    left, right : Tensor of shape (n, d)
+        Rows of half precision are widened to float32.
+    distance : str or Distance, default="euclidean"
+        A name in `DISTANCES`, or a distance.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If no distance has that name.
+
+    Examples
+    --------
+    >>> import torch
+    >>> paired(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]]))
+    tensor([5.])
+    """
+    return as_distance(distance).paired(at_least_float32(left), at_least_float32(right))
+
+
+def pairwise(
+    left: Tensor, right: Tensor | None = None, distance: str | Distance = "euclidean"
+) -> Tensor:
+    """Distance between every row of `left` and every row of `right` (of `left`, if that is None).
+
+    Parameters
+    ----------
+    left : Tensor of shape (n, d)
+        Rows of half precision are widened to float32.
+    right : Tensor of shape (m, d), default=None
+    distance : str or Distance, default="euclidean"
+        A name in `DISTANCES`, or a distance.
+
+    Returns
+    -------
+    Tensor of shape (n, m)
+
+    Raises
+    ------
+    ValueError
+        If no distance has that name.
+
+    Notes
+    -----
+    Squared Euclidean distances come from one matrix product of the centered rows; those that cancellation
+    would spoil (near-duplicates) are taken again from the differences themselves, and so is their part of the
+    gradient.
+
+    Examples
+    --------
+    >>> import torch
+    >>> pairwise(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
+    tensor([[0., 5.],
+            [5., 0.]])
+    """
+    right = None if right is None else at_least_float32(right)
+    return as_distance(distance).pairwise(at_least_float32(left), right)
 
 
 def at_least_float32(rows: Tensor) -> Tensor:
@@ -66,77 +355,11 @@ def normalize(embeddings: Tensor) -> Tensor:
     return unit
 
 
-def paired(left: Tensor, right: Tensor, distance: str = "euclidean") -> Tensor:
-    """Distance between row i of `left` and row i of `right`, as `pairwise` defines it.
-
-    Parameters
-    ----------
-    left, right : Tensor of shape (n, d)
-    distance : {"euclidean", "sqeuclidean", "manhattan", "cosine"}, default="euclidean"
-
-    Returns
-    -------
-    Tensor of shape (n,)
-
-    Examples
-    --------
-    >>> import torch
-    >>> paired(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0]]))
-    tensor([5.])
-    """
-    check_option("distance", distance, DISTANCES)
-    left, right = at_least_float32(left), at_least_float32(right)
-    if distance == "cosine":
-        return 0.5 * (normalize(left) - normalize(right)).square().sum(dim=-1)  # 1 - cos, exact near 0
-    difference = left - right
-    if distance == "manhattan":
-        return difference.abs().sum(dim=-1)
-    square = difference.square().sum(dim=-1)
-    return square if distance == "sqeuclidean" else _sqrt(square)
-
-
-def pairwise(left: Tensor, right: Tensor | None = None, distance: str = "euclidean") -> Tensor:
-    """Distance between every row of `left` and every row of `right` (of `left` again, if that is None).
-
-    Parameters
-    ----------
-    left : Tensor of shape (n, d)
-    right : Tensor of shape (m, d), default=None
-    distance : {"euclidean", "sqeuclidean", "manhattan", "cosine"}, default="euclidean"
-
-    Returns
-    -------
-    Tensor of shape (n, m)
-
-    Notes
-    -----
-    Squared Euclidean distances come from one matrix product of the centred rows; those that cancellation
-    would spoil (near-duplicates) are taken again from the differences themselves, and so is their part of the
-    gradient. The cosine distance is 1 - cos, at most 2; a zero row, which has no direction, is 1/2 away from
-    every row that has one.
-
-    Examples
-    --------
-    >>> import torch
-    >>> pairwise(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
-    tensor([[0., 5.],
-            [5., 0.]])
-    """
-    check_option("distance", distance, DISTANCES)
-    left = at_least_float32(left)
-    right = None if right is None else at_least_float32(right)
-    if distance == "manhattan":
-        return torch.cdist(left, left if right is None else right, p=1.0)
-    if distance == "cosine":
-        left = normalize(left)
-        right = None if right is None else normalize(right)
-        return 0.5 * _norms(left, right, root=False)  # |a - b|^2 = 2 - 2 cos on the unit sphere
-    return _norms(left, right, root=distance == "euclidean")
-
-
 def _norms(left: Tensor, right: Tensor | None, *, root: bool) -> Tensor:
     """Squared Euclidean distances, or their roots."""
-    with torch.autocast(left.device.type, enabled=False):  # distances need every bit of their inputs
+    with torch.autocast(
+        left.device.type, enabled=False
+    ):  # distances need every bit of their inputs
         if right is None:
             norms: Tensor = _SelfEuclidean.apply(left, root)  # type: ignore[no-untyped-call]
         else:
@@ -149,7 +372,9 @@ def _slices(pairs: Tensor, n_columns: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(pairs), step))
 
 
-def _squared_distances(left: Tensor, right: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+def _squared_distances(
+    left: Tensor, right: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Squared distances by a matrix product, (n, m); row and column of those taken by differences instead.
 
     Rows are moved to where `left` has its mean: distances stay, and cancel less. Without `right`, the
@@ -172,14 +397,18 @@ def _squared_distances(left: Tensor, right: Tensor | None) -> tuple[Tensor, Tens
 
 def _cancelled(square: Tensor, norm_a: Tensor, norm_b: Tensor) -> tuple[Tensor, Tensor]:
     """Row and column of the squared distances that lost digits to cancellation, equal rows among them."""
-    if square.numel() and square.amin() > _CANCELLATION * (norm_a.amax() + norm_b.amax()):
+    if square.numel() and square.amin() > _CANCELLATION * (
+        norm_a.amax() + norm_b.amax()
+    ):
         nothing = torch.empty(0, dtype=torch.long, device=square.device)
         return nothing, nothing  # which is quick to see, and so for most batches
     row, column = (square <= _CANCELLATION * (norm_a + norm_b)).nonzero(as_tuple=True)
     return row, column
 
 
-def _gradient(grad: Tensor, left: Tensor, right: Tensor, row: Tensor, column: Tensor) -> Tensor:
+def _gradient(
+    grad: Tensor, left: Tensor, right: Tensor, row: Tensor, column: Tensor
+) -> Tensor:
     """sum_j grad_ij (left_i - right_j) by a matrix product, the pairs (row, column) by differences; (n, d).
 
     The gradient of a root grows with 1 / D, so that the rounding of a product would drown that of
@@ -238,7 +467,9 @@ class _Normalize(torch.autograd.Function):
         rows, unit, factor = ctx.saved_tensors
         if torch.is_grad_enabled():  # for a second derivative both depend on the rows
             unit, factor = _unit(rows)
-        gradient: Tensor = (grad - unit * (grad * unit).sum(dim=-1, keepdim=True)) * factor
+        gradient: Tensor = (
+            grad - unit * (grad * unit).sum(dim=-1, keepdim=True)
+        ) * factor
         return gradient
 
 
@@ -271,7 +502,11 @@ class _Euclidean(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         left, right, row, column, root = ctx.saved_tensors
         grad = 2.0 * grad if root is None else grad / _divisor(root, row, column)
-        return _gradient(grad, left, right, row, column), _gradient(grad.T, right, left, column, row), None
+        return (
+            _gradient(grad, left, right, row, column),
+            _gradient(grad.T, right, left, column, row),
+            None,
+        )
 
 
 class _SelfEuclidean(torch.autograd.Function):
@@ -291,7 +526,9 @@ class _SelfEuclidean(torch.autograd.Function):
         if root is None:
             grad = grad.mul_(2.0)
         else:
-            if torch.is_grad_enabled():  # a second derivative would be 0 / 0 on the diagonal
+            if (
+                torch.is_grad_enabled()
+            ):  # a second derivative would be 0 / 0 on the diagonal
                 root = root.diagonal_scatter(root.new_full((len(root),), torch.inf))
             grad = grad.div_(_divisor(root, row, column))
         return _gradient(grad.fill_diagonal_(0.0), rows, rows, row, column), None

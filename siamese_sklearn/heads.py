@@ -16,23 +16,22 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from siamese_sklearn._checks import check_integer, check_option
-from siamese_sklearn.distances import DISTANCES, paired, pairwise
+from siamese_sklearn.distances import Distance, as_distance, paired, pairwise
 
 __all__ = [
     "HEADS",
     "DifferenceHead",
     "DistanceHead",
     "Head",
-    "HeadLike",
-    "PluggedHead",
     "ProductHead",
-    "make_head",
 ]
 
 HeadLike: TypeAlias = str | nn.Module
 
 _FIRST_LOGIT = 5.0  # of two equal embeddings of unit norm, before training; minus that for opposite ones
-_NUMBERS_AT_ONCE = 2**18  # in one side of the pairs that are taken together: what a cache holds
+_NUMBERS_AT_ONCE = (
+    2**18
+)  # in one side of the pairs that are taken together: what a cache holds
 _TINY = 1e-30  # has a sign, and changes no logit
 
 
@@ -100,11 +99,13 @@ class DistanceHead(Head):
 
     symmetric = True
 
-    def __init__(self, n_components: int, distance: str = "euclidean") -> None:
+    def __init__(
+        self, n_components: int, distance: str | Distance = "euclidean"
+    ) -> None:
         super().__init__()
         width = check_integer("DistanceHead.n_components", n_components, low=1)
-        self.distance = check_option("DistanceHead.distance", distance, DISTANCES)
-        farthest = {"sqeuclidean": 4.0, "manhattan": 2 * math.sqrt(width)}.get(distance, 2.0)  # at unit norm
+        self.distance = as_distance(distance, "DistanceHead.distance")
+        farthest = self.distance.farthest(width)  # at unit norm
         self.offset = nn.Parameter(torch.tensor(farthest / 2))
         self.log_scale = nn.Parameter(torch.tensor(2 * _FIRST_LOGIT / farthest).log())
 
@@ -115,7 +116,9 @@ class DistanceHead(Head):
         return self._logit(pairwise(left, right, self.distance))
 
     def _logit(self, distance: Tensor) -> Tensor:
-        return self.log_scale.to(distance.dtype).exp() * (self.offset.to(distance.dtype) - distance)
+        return self.log_scale.to(distance.dtype).exp() * (
+            self.offset.to(distance.dtype) - distance
+        )
 
 
 class DifferenceHead(Head):
@@ -147,16 +150,22 @@ class DifferenceHead(Head):
     def __init__(self, n_components: int) -> None:
         super().__init__()
         width = check_integer("DifferenceHead.n_components", n_components, low=1)
-        self.weight = nn.Parameter(torch.full((width,), -_FIRST_LOGIT / math.sqrt(width)))
+        self.weight = nn.Parameter(
+            torch.full((width,), -_FIRST_LOGIT / math.sqrt(width))
+        )
         self.bias = nn.Parameter(torch.tensor(_FIRST_LOGIT))
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:  # noqa: D102
-        return (left - right).abs() @ self.weight.to(left.dtype) + self.bias.to(left.dtype)
+        return (left - right).abs() @ self.weight.to(left.dtype) + self.bias.to(
+            left.dtype
+        )
 
     def pairwise(self, left: Tensor, right: Tensor | None = None) -> Tensor:  # noqa: D102
         # Taken into the absolute values, the weights leave two Manhattan distances: of each sign one.
         right = left if right is None else right
-        weight = self.weight.to(left.dtype) + _TINY * (self.weight == 0)  # (d,); else zeros had no gradient
+        weight = self.weight.to(left.dtype) + _TINY * (
+            self.weight == 0
+        )  # (d,); else zeros had no gradient
         logits = self.bias.to(left.dtype).expand(len(left), len(right))
         for sign in (1.0, -1.0):
             chosen = (sign * weight > 0).nonzero()[:, 0]
@@ -190,14 +199,18 @@ class ProductHead(Head):
         width = check_integer("ProductHead.n_components", n_components, low=1)
         self.hidden = nn.Linear(2 * width, width)
         self.output = nn.Linear(width, 1)
-        nn.init.uniform_(self.hidden.weight[:, :width], 0.0, 2 * _FIRST_LOGIT / math.sqrt(width))
+        nn.init.uniform_(
+            self.hidden.weight[:, :width], 0.0, 2 * _FIRST_LOGIT / math.sqrt(width)
+        )
         nn.init.zeros_(self.hidden.bias)
         nn.init.constant_(self.output.weight, -1 / width)
         nn.init.constant_(self.output.bias, _FIRST_LOGIT)
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:  # noqa: D102
         both = torch.cat([(left - right).abs(), left * right], dim=1)  # (n, 2 d)
-        logits: Tensor = _linear(self.output, _linear(self.hidden, both).relu()).squeeze(1)
+        logits: Tensor = _linear(
+            self.output, _linear(self.hidden, both).relu()
+        ).squeeze(1)
         return logits
 
     def pairwise(self, left: Tensor, right: Tensor | None = None) -> Tensor:  # noqa: D102
@@ -224,11 +237,11 @@ class PluggedHead(Head):
         super().__init__()
         self.module = module
 
-    def forward(self, left: Tensor, right: Tensor) -> Tensor:  # noqa: D102
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
         logits: Tensor = self.module(left, right)
         return logits
 
-    def pairwise(self, left: Tensor, right: Tensor | None = None) -> Tensor:  # noqa: D102
+    def pairwise(self, left: Tensor, right: Tensor | None = None) -> Tensor:
         return _every_pair(self, left, left if right is None else right)
 
 
@@ -274,7 +287,9 @@ def make_head(head: HeadLike, n_components: int) -> Head:
     if isinstance(head, str):
         return HEADS[check_option("head", head, HEADS)](n_components)
     if isinstance(head, type) and issubclass(head, nn.Module):
-        raise TypeError(f"`head` is the class {head.__name__}; pass an instance, {head.__name__}(...).")
+        raise TypeError(
+            f"`head` is the class {head.__name__}; pass an instance, {head.__name__}(...)."
+        )
     if not isinstance(head, nn.Module):
         raise TypeError(
             f"`head` must be one of {', '.join(map(repr, HEADS))}, or a torch.nn.Module with "
@@ -287,14 +302,20 @@ def make_head(head: HeadLike, n_components: int) -> Head:
 
 def _check_output(module: nn.Module, n_components: int) -> None:
     rows = torch.eye(2, n_components)
-    trial = copy.deepcopy(module).eval()  # nothing that a layer counts or averages may see these rows
+    trial = copy.deepcopy(
+        module
+    ).eval()  # nothing that a layer counts or averages may see these rows
     try:
         with torch.no_grad():
             logits: Any = trial(rows, rows.flip(0))
     except Exception as error:
-        raise ValueError(f"`head` fails on two sides of shape {tuple(rows.shape)}: {error}") from error
+        raise ValueError(
+            f"`head` fails on two sides of shape {tuple(rows.shape)}: {error}"
+        ) from error
     if not isinstance(logits, Tensor) or logits.shape != (len(rows),):
-        came = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        came = (
+            tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        )
         raise ValueError(
             f"`head` must map two sides of shape {tuple(rows.shape)} to logits of shape {(len(rows),)}; got "
             f"{came}. Let its forward(left, right) give one number for each row."
@@ -308,5 +329,8 @@ def _linear(layer: nn.Linear, rows: Tensor) -> Tensor:
 def _every_pair(head: Head, left: Tensor, right: Tensor) -> Tensor:
     """Logits (n, m) by `head` on the pairs themselves, of a few rows of `left` at once."""
     parts = torch.split(left, max(_NUMBERS_AT_ONCE // max(right.numel(), 1), 1))
-    logits = [head(a.repeat_interleave(len(right), dim=0), right.repeat(len(a), 1)) for a in parts]
+    logits = [
+        head(a.repeat_interleave(len(right), dim=0), right.repeat(len(a), 1))
+        for a in parts
+    ]
     return torch.cat(logits).reshape(len(left), len(right))

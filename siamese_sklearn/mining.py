@@ -18,12 +18,9 @@ from torch import Tensor
 
 __all__ = [
     "MINERS",
-    "Triples",
     "easy_positive",
-    "entries",
     "every_triplet",
     "hard",
-    "has_any",
     "pair_masks",
     "random_negative",
     "semihard",
@@ -90,11 +87,15 @@ def semihard(distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:
     """
     anchor, positive_index, slot = _positives(positive)
     width = _width(slot)
-    near = distance.new_full((len(distance), width), torch.inf)  # padding: no negative is beyond it
+    near = distance.new_full(
+        (len(distance), width), torch.inf
+    )  # padding: no negative is beyond it
     near[anchor, slot] = distance[anchor, positive_index]
     near, order = near.sort(dim=1)
     far = distance.masked_fill(~negative, torch.inf)
-    rank = torch.searchsorted(near, far)  # (B, B): the positives that each negative is farther than
+    rank = torch.searchsorted(
+        near, far
+    )  # (B, B): the positives that each negative is farther than
     closest = distance.new_full((len(distance), width + 1), torch.inf)
     closest.scatter_reduce_(1, rank, far, "amin")  # of each rank
     row, column = ((far == closest.gather(1, rank)) & negative).nonzero(as_tuple=True)
@@ -102,7 +103,9 @@ def semihard(distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:
     negative_index[row, rank[row, column]] = column
     # A positive is followed by the negatives of all higher ranks.
     beyond, rank = (side.flip(1) for side in closest[:, 1:].flip(1).cummin(dim=1))
-    chosen = torch.empty_like(order).scatter_(1, order, negative_index.gather(1, width - rank))
+    chosen = torch.empty_like(order).scatter_(
+        1, order, negative_index.gather(1, width - rank)
+    )
     found = torch.empty_like(near).scatter_(1, order, beyond)[anchor, slot] < torch.inf
     return anchor[found], positive_index[found], chosen[anchor, slot][found]
 
@@ -135,7 +138,9 @@ def random_negative(distance: Tensor, positive: Tensor, negative: Tensor) -> Tri
     del distance
     count = negative.sum(1)
     first = count.cumsum(0) - count
-    place = negative.flatten().nonzero().squeeze(1)  # those of a row side by side, from its `first` on
+    place = (
+        negative.flatten().nonzero().squeeze(1)
+    )  # those of a row side by side, from its `first` on
     anchor, positive_index = (positive & (count > 0)[:, None]).nonzero(as_tuple=True)
     draw = (torch.rand(len(anchor), device=count.device) * count[anchor]).long()
     return anchor, positive_index, place[first[anchor] + draw] - anchor * len(count)
@@ -194,14 +199,20 @@ def every_triplet(
     """
     anchor, column, slot = _positives(positive)
     width = _width(slot)
-    threshold = distance.new_full((len(distance), width), -torch.inf)  # padding: loses against nothing
+    threshold = distance.new_full(
+        (len(distance), width), -torch.inf
+    )  # padding: loses against nothing
     threshold[anchor, slot] = distance[anchor, column] + margin
     ordered, order = threshold.sort(dim=1)
-    rank = torch.searchsorted(ordered, distance.masked_fill(~negative, torch.inf), right=True)  # (B, B)
+    rank = torch.searchsorted(
+        ordered, distance.masked_fill(~negative, torch.inf), right=True
+    )  # (B, B)
     negatives_at = rank.new_zeros(len(distance), width + 1)
     negatives_at.scatter_add_(1, rank, torch.ones_like(rank))
     lost = torch.empty_like(order).scatter_(1, order, negatives_at.cumsum(1)[:, :width])
-    weight = rank.to(distance.dtype) - width  # minus the positives that each negative beats
+    weight = (
+        rank.to(distance.dtype) - width
+    )  # minus the positives that each negative beats
     won = lost[anchor, slot]
     weight[anchor, column] = won.to(distance.dtype)
     return weight, won.sum()
@@ -212,14 +223,22 @@ def _positives(positive: Tensor) -> Triples:
     anchor, column = positive.nonzero(as_tuple=True)
     count = positive.sum(1)
     first = count.cumsum(0) - count
-    return anchor, column, torch.arange(len(anchor), device=anchor.device) - first[anchor]
+    return (
+        anchor,
+        column,
+        torch.arange(len(anchor), device=anchor.device) - first[anchor],
+    )
 
 
 def _width(slot: Tensor) -> int:
     return int(slot.max()) + 1 if len(slot) else 1
 
 
-def _one_triplet_per_anchor(chosen: Tensor, distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:
+def _one_triplet_per_anchor(
+    chosen: Tensor, distance: Tensor, positive: Tensor, negative: Tensor
+) -> Triples:
     anchor = (has_any(positive) & has_any(negative)).nonzero(as_tuple=True)[0]
-    nearest_negative = distance.masked_fill(~negative, torch.inf).min(dim=1).indices  # faster than argmin
+    nearest_negative = (
+        distance.masked_fill(~negative, torch.inf).min(dim=1).indices
+    )  # faster than argmin
     return anchor, chosen[anchor], nearest_negative[anchor]

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from siamese_sklearn._checks import check_integer
+from siamese_sklearn._grouping import group_by_class, number_within
+from siamese_sklearn._typing import DoubleArray, IntArray
 
-__all__ = ["SAMPLES_PER_CLASS", "BalancedBatches", "Batches", "PairedBatches", "ShuffledBatches"]
+__all__ = ["BalancedBatches", "Batches", "PairedBatches", "ShuffledBatches"]
 
-SAMPLES_PER_CLASS = 4  # K: FaceNet and Hermans et al. use 4 as well
+_SAMPLES_PER_CLASS = 4  # K: FaceNet and Hermans et al. use 4 as well
 
-Index = npt.NDArray[np.int64]
+SamplerLike: TypeAlias = Callable[[IntArray, int], Any]
 
 
 class Batches(Protocol):
@@ -22,7 +24,7 @@ class Batches(Protocol):
 
     n_batches: int
 
-    def epoch(self, rng: np.random.Generator) -> Iterator[Index]:
+    def epoch(self, rng: np.random.Generator) -> Iterator[IntArray]:
         """Yield the batches of one epoch."""
         ...
 
@@ -69,11 +71,13 @@ class BalancedBatches:
         self,
         labels: npt.ArrayLike,
         batch_size: int,
-        samples_per_class: int = SAMPLES_PER_CLASS,
+        samples_per_class: int = _SAMPLES_PER_CLASS,
     ) -> None:
         check_integer("batch_size", batch_size, low=4)
         check_integer("samples_per_class", samples_per_class, low=2)
-        _, self._labels, self._count = np.unique(labels, return_inverse=True, return_counts=True)
+        _, self._labels, self._count = np.unique(
+            labels, return_inverse=True, return_counts=True
+        )
         k = min(samples_per_class, batch_size // 2)
         n_groups = np.minimum(-(-self._count // k), np.maximum(self._count // 2, 1))
         average = n_groups.sum() // len(n_groups)
@@ -85,7 +89,7 @@ class BalancedBatches:
         pairs_of_groups = int((n_groups + self._n_drawn_again).sum()) // 2
         self.n_batches = max(min(-(-self._n_rows // batch_size), pairs_of_groups), 1)
 
-    def epoch(self, rng: np.random.Generator) -> Iterator[Index]:
+    def epoch(self, rng: np.random.Generator) -> Iterator[IntArray]:
         """Yield the row numbers of each batch of one epoch.
 
         Parameters
@@ -96,7 +100,7 @@ class BalancedBatches:
         ------
         array of shape (about batch_size,)
         """
-        by_class = self._rows_by_class(rng)
+        by_class, _, _ = group_by_class(self._labels, rng)
         first_row = np.cumsum(self._count) - self._count
         label, offset, size = self._groups(rng)
         order = np.argsort(self._position(label, rng), kind="stable")
@@ -108,16 +112,10 @@ class BalancedBatches:
         for batch in np.split(rows, self._cuts(ends)):
             yield np.unique(batch) if self._n_drawn_again.any() else batch
 
-    def _rows_by_class(self, rng: np.random.Generator) -> Index:
-        """All rows, class after class, shuffled inside each class."""
-        shuffled = rng.permutation(len(self._labels))
-        return shuffled[np.argsort(self._labels[shuffled], kind="stable")]
-
-    def _groups(self, rng: np.random.Generator) -> tuple[Index, Index, Index]:
+    def _groups(self, rng: np.random.Generator) -> tuple[IntArray, IntArray, IntArray]:
         """Class, offset into the rows of the class (cyclic) and size of every group, class after class."""
         count, n_groups, again = self._count, self._n_groups, self._n_drawn_again
-        label = np.repeat(np.arange(len(count)), n_groups)
-        number = np.arange(len(label)) - np.repeat(np.cumsum(n_groups) - n_groups, n_groups)
+        label, number = number_within(n_groups)
         offset = number * count[label] // n_groups[label]
         size = (number + 1) * count[label] // n_groups[label] - offset
         label_again = np.repeat(np.arange(len(count)), again)
@@ -129,21 +127,23 @@ class BalancedBatches:
             np.concatenate([size, size_again]),
         )
 
-    def _cuts(self, ends: Index) -> Index:
+    def _cuts(self, ends: IntArray) -> IntArray:
         """Rows at which the next batch begins: equal shares, but groups stay whole and each batch has two."""
         batch = np.arange(1, self.n_batches)
         n_groups = np.searchsorted(ends, batch * (self._n_rows / self.n_batches)) + 1
-        n_groups = 2 * batch + np.maximum.accumulate(np.maximum(n_groups - 2 * batch, 0))
+        n_groups = 2 * batch + np.maximum.accumulate(
+            np.maximum(n_groups - 2 * batch, 0)
+        )
         n_groups = np.minimum(n_groups, len(ends) - 2 * (self.n_batches - batch))
         return ends[n_groups - 1]
 
-    def _position(self, label: Index, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    def _position(self, label: IntArray, rng: np.random.Generator) -> DoubleArray:
         """Place of each group in the epoch, in [0, 1): a class at equal distances, from a random start."""
         total = self._n_groups + self._n_drawn_again
-        order = np.argsort(label, kind="stable")
+        order, _, _ = group_by_class(label)
         number = np.empty_like(label)
-        number[order] = np.arange(len(label)) - np.repeat(np.cumsum(total) - total, total)
-        position: npt.NDArray[np.float64] = (number + rng.random(len(total))[label]) / total[label]
+        number[order] = number_within(total)[1]
+        position: DoubleArray = (number + rng.random(len(total))[label]) / total[label]
         return position
 
 
@@ -172,7 +172,7 @@ class ShuffledBatches:
         self._n_rows = n_rows
         self.n_batches = -(-n_rows // batch_size)
 
-    def epoch(self, rng: np.random.Generator) -> Iterator[Index]:
+    def epoch(self, rng: np.random.Generator) -> Iterator[IntArray]:
         """Yield the row numbers of each batch of one epoch.
 
         Parameters
@@ -198,6 +198,8 @@ class PairedBatches:
         Classes as integers.
     batch_size : int
         Pairs per batch, as in `BalancedBatches`.
+    rows : Batches, default=None
+        Batches of the rows that are paired; None takes `BalancedBatches`.
 
     Attributes
     ----------
@@ -212,12 +214,14 @@ class PairedBatches:
     [True]
     """
 
-    def __init__(self, labels: npt.ArrayLike, batch_size: int) -> None:
+    def __init__(
+        self, labels: npt.ArrayLike, batch_size: int, rows: Batches | None = None
+    ) -> None:
         self._labels = np.asarray(labels)
-        self._rows = BalancedBatches(labels, batch_size)
+        self._rows = BalancedBatches(labels, batch_size) if rows is None else rows
         self.n_batches = self._rows.n_batches
 
-    def epoch(self, rng: np.random.Generator) -> Iterator[Index]:
+    def epoch(self, rng: np.random.Generator) -> Iterator[IntArray]:
         """Yield the row numbers of both sides of the pairs of each batch of one epoch.
 
         Parameters
@@ -231,12 +235,64 @@ class PairedBatches:
         for rows in self._rows.epoch(rng):
             yield np.stack([rows, rows[self._partners(self._labels[rows], rng)]])
 
-    def _partners(self, labels: Index, rng: np.random.Generator) -> Index:
+    def _partners(self, labels: IntArray, rng: np.random.Generator) -> IntArray:
         different = labels[:, None] != labels[None, :]  # (B, B)
         same = ~different
         np.fill_diagonal(same, False)
         wants_same = rng.permutation(len(labels)) < len(labels) / 2
         takes_same = np.where(wants_same, same.any(1), ~different.any(1))
         candidates = np.where(takes_same[:, None], same, different)
-        partner: Index = (candidates * (1 - rng.random(candidates.shape))).argmax(1)  # draws in (0, 1]
+        partner: IntArray = (candidates * (1 - rng.random(candidates.shape))).argmax(
+            1
+        )  # draws in (0, 1]
         return partner
+
+
+class _IteratedBatches:
+    """Batches out of an iterable that draws its own randomness, such as torch's ``BatchSampler``."""
+
+    def __init__(self, batches: Any, n_rows: int) -> None:
+        self._batches = batches
+        self._n_rows = n_rows
+        self.n_batches = len(batches)
+
+    def epoch(self, rng: np.random.Generator) -> Iterator[IntArray]:
+        for batch in self._batches:
+            rows = np.asarray(batch)
+            if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows):
+                raise ValueError(
+                    "`sampler` must give batches of row numbers, integers of shape (B,); got "
+                    f"{rows.dtype} of shape {rows.shape}."
+                )
+            if rows.min() < 0 or rows.max() >= self._n_rows:
+                raise ValueError(
+                    f"`sampler` must give row numbers from 0 to {self._n_rows - 1}; got {rows.min()} to "
+                    f"{rows.max()}."
+                )
+            yield rows.astype(np.int64)
+
+
+def make_batches(
+    sampler: SamplerLike | None, labels: IntArray, batch_size: int
+) -> Batches:
+    """Batches of rows by the user's sampler, or by `BalancedBatches`.
+
+    Raises
+    ------
+    TypeError
+        If the sampler returned neither batches nor an iterable with a length.
+    """
+    made: Any = (
+        BalancedBatches(labels, batch_size)
+        if sampler is None
+        else sampler(labels, batch_size)
+    )
+    if hasattr(made, "epoch") and hasattr(made, "n_batches"):
+        batches: Batches = made
+        return batches
+    if hasattr(made, "__iter__") and hasattr(made, "__len__"):
+        return _IteratedBatches(made, len(labels))
+    raise TypeError(
+        "`sampler` must return batches with `n_batches` and `epoch(rng)`, or an iterable of arrays of row "
+        f"numbers that has a length; got {type(made).__name__}."
+    )

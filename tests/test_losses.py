@@ -166,7 +166,7 @@ def test_random_mining_is_the_mean_over_what_the_miner_draws(distance, margin):
 def test_given_pairs_cost_what_the_loops_say(name, params, kind):
     left, right, module = rows(seed=1), rows(seed=2), build(name, params)
     expected, n_active = ORACLES[name][0]["pairs"](left, right, SAME, weights_of(module), **params)
-    value = module.forward_pairs(left, right, torch.tensor(SAME, dtype=kind))
+    value = module((left, right), torch.tensor(SAME, dtype=kind))
     assert_close(value.item(), expected, rtol=1e-10, atol=1e-12)
     assert module.n_active.item() == n_active > 0
 
@@ -175,7 +175,7 @@ def test_given_pairs_cost_what_the_loops_say(name, params, kind):
 def test_given_triplets_cost_what_the_loops_say(name, params):
     sides, module = [rows(seed=seed) for seed in (1, 2, 3)], build(name, params)
     expected, n_active = ORACLES[name][0]["triplets"](*sides, weights_of(module), **params)
-    value = module.forward_triplets(*sides)
+    value = module(sides)
     assert_close(value.item(), expected, rtol=1e-10, atol=1e-12)
     assert module.n_active.item() == n_active > 0
 
@@ -300,8 +300,8 @@ def test_gradient_is_that_of_finite_differences(name, params):
 def test_gradient_of_given_pairs_and_triplets_is_that_of_finite_differences(name, params):
     module, same = build(name, params), torch.tensor(SAME)
     sides = [rows(seed=seed).requires_grad_() for seed in (1, 2, 3)]
-    assert torch.autograd.gradcheck(lambda a, b: module.forward_pairs(a, b, same), sides[:2])
-    assert torch.autograd.gradcheck(module.forward_triplets, sides)
+    assert torch.autograd.gradcheck(lambda a, b: module((a, b), same), sides[:2])
+    assert torch.autograd.gradcheck(lambda *given: module(given), sides)
 
 
 @pytest.mark.parametrize(("name", "params"), VARIANTS)
@@ -451,7 +451,7 @@ def test_the_lengths_of_the_rows_do_not_matter_to_losses_that_normalise(name):
 @pytest.mark.parametrize("label", [0, 1])
 def test_given_pairs_of_one_kind_cost_their_own_mean(spec, oracle, label):
     module, left, right = spec.build(2, 3), rows(seed=1), rows(seed=2)
-    value = module.forward_pairs(left, right, torch.full((8,), label))
+    value = module((left, right), torch.full((8,), label))
     distance = naive_paired(left, right, "euclidean")
     same, different = (distance, []) if label else ([], distance)
     parameters = {key: value for key, value in spec.get_params().items() if key in ("margin", "bound")}
@@ -464,7 +464,7 @@ def test_given_pairs_of_one_kind_cost_their_own_mean(spec, oracle, label):
 @pytest.mark.parametrize("margin", [0.2, "soft"])
 def test_given_pairs_of_one_kind_make_no_triplets(label, margin):
     module, left = TripletLoss(margin).build(2, 3), rows(seed=1).requires_grad_()
-    value = module.forward_pairs(left, rows(seed=2), torch.full((8,), label))
+    value = module((left, rows(seed=2)), torch.full((8,), label))
     assert value == module.n_active == 0
     (gradient,) = torch.autograd.grad(value, left)
     assert (gradient == 0).all()

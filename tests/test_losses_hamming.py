@@ -48,10 +48,10 @@ def test_value_and_count_are_those_of_the_loops(params, mining, d):
 def test_given_pairs_and_triplets_cost_what_the_loops_say(params):
     module, sides = HammingTripletLoss(**params).build(4, 3), [rows(seed=seed) for seed in (1, 2, 3)]
     expected, n_active = ORACLE["pairs"](*sides[:2], SAME, {}, **params)
-    assert_close(module.forward_pairs(*sides[:2], torch.tensor(SAME)).item(), expected, rtol=1e-10, atol=0)
+    assert_close(module(sides[:2], torch.tensor(SAME)).item(), expected, rtol=1e-10, atol=0)
     assert module.n_active == n_active > 0
     expected, n_active = ORACLE["triplets"](*sides, {}, **params)
-    assert_close(module.forward_triplets(*sides).item(), expected, rtol=1e-10, atol=0)
+    assert_close(module(sides).item(), expected, rtol=1e-10, atol=0)
     assert module.n_active == n_active > 0
 
 
@@ -121,7 +121,7 @@ def test_a_batch_without_triplets_costs_nothing(mining, labels):
 @pytest.mark.parametrize("label", [0, 1])
 def test_given_pairs_of_one_kind_cost_nothing(label):
     module, left = HammingTripletLoss().build(2, 3), rows(seed=1).requires_grad_()
-    value = module.forward_pairs(left, rows(seed=2), torch.full((8,), label))
+    value = module((left, rows(seed=2)), torch.full((8,), label))
     assert value == module.n_active == 0
     assert (gradient(value, left)[0] == 0).all()
 

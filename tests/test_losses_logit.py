@@ -140,7 +140,7 @@ def test_logits_of_any_size_have_a_finite_cost_and_gradient():
 def test_given_logits_count_however_sure_they_are():
     """Two different pairs, at minus infinity and 2: they cost 0 and 1 + 2, and the mean is over both."""
     module = HingeLoss(margin=1.0).build(2, 3)
-    assert module.from_logits(torch.tensor([-torch.inf, 2.0]), torch.tensor([0, 0])) == 1.5
+    assert module(torch.tensor([-torch.inf, 2.0]), torch.tensor([0, 0])) == 1.5
     assert module.n_active == 2
 
 
@@ -148,9 +148,9 @@ def test_given_logits_count_however_sure_they_are():
 def test_as_many_different_pairs_as_there_may_be_weigh_as_much_as_the_same(spec):
     module, left, right = spec(head="difference").build(2, 3), rows(4), rows(4, seed=1)
     same = torch.tensor([1, 0, 0, 0])
-    value = module.forward_pairs(left, right, same)
+    value = module((left, right), same)
     repeated = torch.tensor([0, *[1, 2, 3] * 50])
-    assert_close(module.forward_pairs(left[repeated], right[repeated], same[repeated]), value)
+    assert_close(module((left[repeated], right[repeated]), same[repeated]), value)
     assert module.n_active == 151
 
 
@@ -162,16 +162,16 @@ def test_as_many_different_pairs_as_there_may_be_weigh_as_much_as_the_same(spec)
 def test_given_logits_cost_what_they_would_as_those_of_the_head(spec, kind):
     module, left, right = spec().build(2, 3), rows(seed=1), rows(seed=2)
     same = torch.tensor(SAME, dtype=kind)
-    value = module.from_logits(module.head(left, right), same)
+    value = module(module.head(left, right), same)
     assert module.n_active == len(SAME)
-    assert_close(value, module.forward_pairs(left, right, same))
+    assert_close(value, module((left, right), same))
 
 
 def test_given_logits_by_hand():
     """The same pairs cost 2 and 0, mean 1; the different pairs 4, 0 and 0.5, mean 1.5."""
     module = HingeLoss(1.0).build(2, 3)
     logits = torch.tensor([-1.0, 1.0, 3.0, -2.0, -0.5])
-    assert module.from_logits(logits, torch.tensor([1, 1, 0, 0, 0])) == 2.5
+    assert module(logits, torch.tensor([1, 1, 0, 0, 0])) == 2.5
 
 
 @each_spec
@@ -180,7 +180,7 @@ def test_given_logits_of_one_kind_cost_their_own_mean(spec, label):
     module, logits = spec().build(2, 3), torch.tensor([-1.0, 0.5, 2.0])
     same = torch.full((3,), bool(label))
     formula = binary_cross_entropy if spec is BinaryCrossEntropyLoss else lambda o, s: hinge(o, s, 1.0)
-    assert_close(module.from_logits(logits, same), formula(logits, same).mean())
+    assert_close(module(logits, same), formula(logits, same).mean())
 
 
 @each_spec
@@ -195,12 +195,12 @@ def test_no_logits_cost_nothing_and_can_be_differentiated(spec):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_given_logits_of_half_precision_are_taken_in_float32(spec, dtype):
     module, logits, same = spec().build(2, 3), (8 * rows()[:, 0]).to(dtype), torch.tensor(SAME)
-    expected = module.from_logits(logits.float(), same)
+    expected = module(logits.float(), same)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        value = module.from_logits(logits, same)
+        value = module(logits, same)
     assert value.dtype == torch.float32
     assert torch.equal(value, expected)
-    assert module.from_logits(logits.double(), same).dtype == torch.float64
+    assert module(logits.double(), same).dtype == torch.float64
 
 
 # Gradients
@@ -217,8 +217,8 @@ def test_gradient_is_that_of_finite_differences(name, head, mining):
 
     assert torch.autograd.gradcheck(of_labels, (rows().requires_grad_(), *weights))
     sides = [rows(seed=seed).requires_grad_() for seed in (1, 2, 3)]
-    assert torch.autograd.gradcheck(lambda a, b: module.forward_pairs(a, b, torch.tensor(SAME)), sides[:2])
-    assert torch.autograd.gradcheck(module.forward_triplets, sides)
+    assert torch.autograd.gradcheck(lambda a, b: module((a, b), torch.tensor(SAME)), sides[:2])
+    assert torch.autograd.gradcheck(lambda *given: module(given), sides)
 
 
 @pytest.mark.parametrize(("name", "head", "mining"), VARIANTS)

@@ -1,59 +1,33 @@
-"""Data held out of training, and what is measured on them."""
+"""Rows held out of training, and what early stopping measures on them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from sklearn.metrics import roc_auc_score
 
-from siamese_sklearn._net import Rows, embed, embedding_distance
-from siamese_sklearn.distances import paired
+from siamese_sklearn._estimators.training_data import TrainingData
+from siamese_sklearn._grouping import group_by_class, number_within
+from siamese_sklearn._net import DistanceScorer, Rows, embed, embedding_distance
+from siamese_sklearn._typing import BoolArray, FloatArray, IntArray
 from siamese_sklearn.metrics import map_at_r
 
-__all__ = [
-    "TrainingData",
-    "hold_out",
-    "measure",
-    "measure_pairs",
-    "measure_rows",
-    "measure_triplets",
-]
+__all__ = ["Measure", "check_both_kinds", "hold_out", "measure"]
 
-Index = npt.NDArray[np.int64]
-Measure = Callable[[Any], float]
+Measure: TypeAlias = Callable[[Any], float]
 
-_MOST_QUERIES, _MOST_GALLERY = 2000, 5000  # rows that early stopping looks at in each epoch
+_MOST_QUERIES, _MOST_GALLERY = (
+    2000,
+    5000,
+)  # rows that early stopping looks at in each epoch
 
 
-@dataclass
-class TrainingData:
-    """Checked data of one call of `fit`.
-
-    Attributes
-    ----------
-    sides : tuple of arrays
-        The rows, or the sides of pairs or triplets.
-    target : array of shape (n,)
-        Class numbers of rows, `same` of pairs, zeros for triplets.
-    classes : array of shape (n_classes,) or None
-        The classes, for rows only.
-    """
-
-    sides: tuple[Any, ...]
-    target: npt.NDArray[np.int64]
-    classes: npt.NDArray[Any] | None
-
-    def take(self, index: npt.NDArray[np.int64]) -> TrainingData:
-        """Keep the rows of `index`."""
-        return TrainingData(tuple(side[index] for side in self.sides), self.target[index], self.classes)
-
-
-def hold_out(labels: Index, fraction: float, split: str, rng: np.random.Generator) -> tuple[Index, Index]:
+def hold_out(
+    labels: IntArray, fraction: float, split: str, rng: np.random.Generator
+) -> tuple[IntArray, IntArray]:
     """Row numbers to train on, and row numbers to hold out.
 
     Parameters
@@ -86,7 +60,11 @@ def hold_out(labels: Index, fraction: float, split: str, rng: np.random.Generato
 
 
 def measure(
-    data: TrainingData, held: Index, gallery: Index | None, device: torch.device, rng: np.random.Generator
+    data: TrainingData,
+    held: IntArray,
+    gallery: IntArray | None,
+    device: torch.device,
+    rng: np.random.Generator,
 ) -> Measure:
     """Make the measure that suits the data, on some of the rows held out.
 
@@ -103,83 +81,79 @@ def measure(
     Returns
     -------
     callable
-        Takes the net, returns the measure, the higher the better.
+        Takes the net, returns MAP@R of rows, the area under the ROC curve of pairs, or the share of triplets
+        whose positive is closer than their negative.
     """
-    held_data = data.take(_some_queries(held, data, rng))
-    sides = [Rows(side, device=device) for side in held_data.sides]
-    if len(sides) == 3:
-        return measure_triplets(sides[0], sides[1], sides[2])
-    if len(sides) == 2:
-        return measure_pairs(sides[0], sides[1], held_data.target)
-    if gallery is None:
-        return measure_rows(sides[0], held_data.target, None, None)
-    found = data.take(_some(gallery, _MOST_GALLERY, rng))
-    return measure_rows(sides[0], held_data.target, Rows(*found.sides, device=device), found.target)
-
-
-def measure_rows(held: Rows, labels: Index, gallery: Rows | None, gallery_labels: Index | None) -> Measure:
-    """MAP@R of held-out rows: searched in the gallery of training rows, or among themselves without one."""
-
-    def measure(net: Any) -> float:
-        found = None if gallery is None else embed(net, gallery)
-        return map_at_r(
-            embed(net, held),
-            labels,
-            gallery=found,
-            gallery_labels=gallery_labels,
-            distance=embedding_distance(net),
+    queries = data.take(_some_queries(held, data, rng))
+    target = queries.target
+    if data.kind == "pairs":
+        check_both_kinds(target)
+        return lambda net: float(roc_auc_score(target, _scores(net, queries, 1)))
+    if data.kind == "triplets":
+        return lambda net: float(
+            np.mean(_scores(net, queries, 1) > _scores(net, queries, 2))
         )
+    rows = Rows(*queries.sides, device=device)
+    if gallery is None:
+        return lambda net: map_at_r(
+            embed(net, rows), target, distance=embedding_distance(net)
+        )
+    found = data.take(_some(gallery, _MOST_GALLERY, rng))
+    searched = Rows(*found.sides, device=device)
+    return lambda net: map_at_r(
+        embed(net, rows),
+        target,
+        gallery=embed(net, searched),
+        gallery_labels=found.target,
+        distance=embedding_distance(net),
+    )
 
-    return measure
 
-
-def measure_pairs(left: Rows, right: Rows, same: Index) -> Measure:
-    """Area under the ROC curve of held-out pairs."""
+def check_both_kinds(same: IntArray) -> None:
+    """Raise a ValueError if early stopping has same or different pairs only to look at."""
     if len(np.unique(same)) < 2:
         raise ValueError(
             "`early_stopping=True` holds out same and different pairs, and 2 of each stay for training, but "
             "there are fewer than 3 of one kind. Give more pairs, or set early_stopping=False."
         )
 
-    def measure(net: Any) -> float:
-        return float(roc_auc_score(same, -_distances(net, left, right)))
 
-    return measure
-
-
-def measure_triplets(anchor: Rows, positive: Rows, negative: Rows) -> Measure:
-    """Share of held-out triplets whose positive is closer than their negative."""
-
-    def measure(net: Any) -> float:
-        return float(np.mean(_distances(net, anchor, positive) < _distances(net, anchor, negative)))
-
-    return measure
+def _scores(net: Any, data: TrainingData, side: int) -> FloatArray:
+    """Score the first side of each row with another side."""
+    scorer = DistanceScorer(net, embedding_distance(net))
+    pairs = np.arange(len(data.target))
+    return scorer.pairs(
+        scorer.codes(data.sides[0], 0),
+        scorer.codes(data.sides[side], side),
+        pairs,
+        pairs,
+    )
 
 
-def _distances(net: Any, left: Rows, right: Rows) -> npt.NDArray[np.float32]:
-    first, second = (torch.from_numpy(embed(net, side)) for side in (left, right))
-    distance: npt.NDArray[np.float32] = paired(first, second, embedding_distance(net)).numpy()
-    return distance
-
-
-def _some_queries(held: Index, data: TrainingData, rng: np.random.Generator) -> Index:
+def _some_queries(
+    held: IntArray, data: TrainingData, rng: np.random.Generator
+) -> IntArray:
     """At most `_MOST_QUERIES` of the held-out rows; of pairs half of each kind, so that none gets lost."""
-    if data.classes is not None or len(data.sides) != 2:
+    if data.kind != "pairs":
         return _some(held, _MOST_QUERIES, rng)
     kinds = [held[data.target[held] == kind] for kind in (0, 1)]
     return np.concatenate([_some(kind, _MOST_QUERIES // 2, rng) for kind in kinds])
 
 
-def _some(index: Index, most: int, rng: np.random.Generator) -> Index:
-    return index if len(index) <= most else np.sort(rng.choice(index, most, replace=False))
+def _some(index: IntArray, most: int, rng: np.random.Generator) -> IntArray:
+    return (
+        index if len(index) <= most else np.sort(rng.choice(index, most, replace=False))
+    )
 
 
 def _held_rows(
-    labels: Index, count: Index, fraction: float, rng: np.random.Generator
-) -> npt.NDArray[np.bool_]:
+    labels: IntArray, count: IntArray, fraction: float, rng: np.random.Generator
+) -> BoolArray:
     share = np.where(count >= 3, fraction * count, 0.0)
     # Rounding the running sum, not each class, keeps the total right when classes are small.
-    edges = np.floor(np.concatenate([[0.0], np.cumsum(share)]) + rng.random()).astype(np.int64)
+    edges = np.floor(np.concatenate([[0.0], np.cumsum(share)]) + rng.random()).astype(
+        np.int64
+    )
     n_held = np.minimum(np.diff(edges), np.maximum(count - 2, 0))
     if np.count_nonzero(count) == 2:
         n_held = np.maximum(n_held, count >= 3)
@@ -190,17 +164,16 @@ def _held_rows(
                 'Set validation_split="classes", or early_stopping=False.'
             )
         n_held[np.argmax(count)] = 1
-    order = rng.permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
+    order, _, _ = group_by_class(labels, rng)
     number = np.empty_like(order)  # of each row within its class, in random order
-    number[order] = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
-    held: npt.NDArray[np.bool_] = number < n_held[labels]
+    number[order] = number_within(count)[1]
+    held: BoolArray = number < n_held[labels]
     return held
 
 
 def _held_classes(
-    labels: Index, count: Index, fraction: float, rng: np.random.Generator
-) -> npt.NDArray[np.bool_]:
+    labels: IntArray, count: IntArray, fraction: float, rng: np.random.Generator
+) -> BoolArray:
     candidates = np.flatnonzero(count >= 2)
     n_classes = np.count_nonzero(count)
     n_held = max(round(fraction * n_classes), 2)

@@ -1,36 +1,38 @@
-"""The only importer of skorch: building the net, its batches and callbacks; devices and seeds."""
+"""The only importer of skorch: building the net, its batches and callbacks; devices, seeds and scores."""
 
 from siamese_sklearn._net._build import (
     build_net,
     check_net_params,
+    conclude,
+    kept_on_error,
     set_learning_rate,
-    train,
 )
 from siamese_sklearn._net._device import resolve_device, seeded, threads
-from siamese_sklearn._net._predict import (
-    cross_scores,
-    embed,
-    embedding_distance,
-    score_codes,
-    scores_by_distance,
-)
 from siamese_sklearn._net._rows import Rows
 from siamese_sklearn._net._run import TrainingRun, Watch
+from siamese_sklearn._net._scorer import (
+    DistanceScorer,
+    Scorer,
+    embed,
+    embedding_distance,
+    make_scorer,
+)
 
 __all__ = [
+    "DistanceScorer",
     "Rows",
+    "Scorer",
     "TrainingRun",
     "Watch",
     "build_net",
     "check_net_params",
-    "cross_scores",
+    "conclude",
     "embed",
     "embedding_distance",
+    "kept_on_error",
+    "make_scorer",
     "resolve_device",
-    "score_codes",
-    "scores_by_distance",
     "seeded",
     "set_learning_rate",
     "threads",
-    "train",
 ]

@@ -1,35 +1,52 @@
-"""From parameters to a skorch net, training it, and embedding with it."""
+"""From parameters to a skorch net, and what surrounds its training."""
 
 from __future__ import annotations
 
 import copy
 import inspect
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
-from torch import Tensor, nn
+from skorch.callbacks import Callback
+from torch import nn
 
-from siamese_sklearn._checks import check_option
-from siamese_sklearn._net._callbacks import Averaging, Monitor, Progress, RetrievalStopping, restore, snapshot
+from siamese_sklearn._checks import check_option, warn
+from siamese_sklearn._net._callbacks import (
+    Averaging,
+    Monitor,
+    Progress,
+    RetrievalStopping,
+    restore,
+    snapshot,
+)
 from siamese_sklearn._net._run import BatchIterator, TrainingRun
 
 __all__ = [
     "OPTIMIZERS",
-    "Criterion",
     "build_net",
     "check_net_params",
     "check_optimizer",
+    "conclude",
+    "kept_on_error",
     "set_learning_rate",
-    "train",
 ]
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
+}
+
+# In this order: what looks at the net after an epoch has to see the averaged weights.
+_OURS: dict[str, type[Callback]] = {
+    "averaging": Averaging,
+    "monitor": Monitor,
+    "retrieval_stopping": RetrievalStopping,
+    "progress": Progress,
 }
 
 _OWN_LR = "own_lr"  # marks the parameter group of a loss's weights
@@ -56,44 +73,28 @@ _TAKEN = {
 }
 
 
-class Criterion(nn.Module):
-    """The loss as skorch calls it: on embeddings of rows, pairs or triplets, or on the logits of pairs."""
-
-    def __init__(self, loss: nn.Module) -> None:
-        super().__init__()
-        self.loss = loss
-
-    @property
-    def n_active(self) -> Tensor | None:
-        """How many pairs or triplets had a part in the last value; None if the loss does not tell."""
-        return getattr(self.loss, "n_active", None)
-
-    def forward(self, output: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:
-        """Loss of a batch."""
-        loss: Any = self.loss
-        value: Tensor
-        if isinstance(output, Tensor) and output.ndim == 1:
-            value = loss.from_logits(output, target)
-        elif isinstance(output, Tensor):  # rows that passed two towers have two embeddings each
-            value = loss(output, target.repeat(len(output) // len(target)))
-        elif len(output) == 2:
-            value = loss.forward_pairs(*output, target)
-        else:
-            value = loss.forward_triplets(*output)
-        return value
-
-
 class _Net(NeuralNet):
     """A NeuralNet that skips what costs time, and whose pickle does not need the device it was trained on."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out `module` and `criterion`: they are `module_` and `criterion_`, tied to their device."""
         state = super().__getstate__()
-        return {key: value for key, value in state.items() if key not in ("module", "criterion")}
+        return {
+            key: value
+            for key, value in state.items()
+            if key not in ("module", "criterion")
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self.__dict__.update(module=self.module_, criterion=self.criterion_, device=str(self.device))
+        self.__dict__.update(
+            module=self.module_, criterion=self.criterion_, device=str(self.device)
+        )
+
+    def get_all_learnable_params(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Names and parameters of the network, and those of a loss that has its own, as "loss.<name>"."""
+        yield from self.module_.named_parameters()
+        yield from self.criterion_.named_parameters(prefix="loss")
 
     def _set_training(self, training: bool = True) -> None:
         # Else skorch walks through all layers before every batch, to set a mode that they have already.
@@ -123,16 +124,17 @@ def build_net(
     given = check_net_params(net_params)
     optimizer_class = check_optimizer(optimizer)
     options = _optimizer_options(optimizer_class, weight_decay, device, given)
-    options["param_groups"] = [*given.get("optimizer__param_groups", []), *_loss_group(loss)]
-    ours = [  # in this order: what looks at the net after an epoch shall see the averaged weights
-        ("averaging", Averaging()),
-        ("monitor", Monitor()),
-        ("retrieval_stopping", RetrievalStopping()),
-        ("progress", Progress()),
-    ]
+    options["param_groups"] = list(given.get("optimizer__param_groups", []))
+    loss_lr = getattr(loss, "lr", None)
+    if (
+        loss_lr is not None
+    ):  # the weights of the loss have their own learning rate, and no decay
+        group = {"lr": loss_lr, "weight_decay": 0.0, _OWN_LR: True}
+        options["param_groups"].append(("loss.*", group))
+    ours = [(name, callback()) for name, callback in _OURS.items()]
     settings: dict[str, Any] = {
         "module": module,
-        "criterion": Criterion(loss),
+        "criterion": loss,
         "optimizer": optimizer_class,
         "lr": lr,
         "max_epochs": max_epochs,
@@ -149,7 +151,7 @@ def build_net(
     try:
         net = _Net(**settings)
         net.initialize()
-        _check_callback_keys(given, [name for name, _ in net.callbacks_], [name for name, _ in ours])
+        _check_callback_keys(given, [name for name, _ in net.callbacks_])
     except (ValueError, TypeError, AttributeError, RuntimeError) as error:
         kind = ValueError if isinstance(error, ValueError | RuntimeError) else TypeError
         text = f"The net could not be made; look at `net_params`, `callbacks` and `optimizer`: {error}"
@@ -172,13 +174,21 @@ def check_net_params(net_params: dict[str, Any] | None) -> dict[str, Any]:
             f"`net_params` must be a dict of parameters of skorch.NeuralNet; got {type(net_params).__name__}."
         )
     for key in map(str, net_params):
-        ours = _TAKEN.get(key if key.startswith(("optimizer__", "callbacks__")) else key.split("__")[0])
+        ours = _TAKEN.get(
+            key
+            if key.startswith(("optimizer__", "callbacks__"))
+            else key.split("__")[0]
+        )
         if ours is not None:
-            raise ValueError(f"`net_params` must not set {key!r}; set `{ours}` of the estimator instead.")
+            raise ValueError(
+                f"`net_params` must not set {key!r}; set `{ours}` of the estimator instead."
+            )
     return net_params
 
 
-def check_optimizer(optimizer: str | type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+def check_optimizer(
+    optimizer: str | type[torch.optim.Optimizer],
+) -> type[torch.optim.Optimizer]:
     """Return the class that the parameter `optimizer` names or is.
 
     Raises
@@ -202,7 +212,9 @@ def set_learning_rate(net: NeuralNet, lr: float, weight_decay: float) -> None:
     if lr != net.lr:
         net.lr = lr
         changed |= {"lr": lr, "initial_lr": lr}  # a scheduler begins at the latter
-    if weight_decay != getattr(net, "optimizer__weight_decay", weight_decay):  # not all optimizers have it
+    if weight_decay != getattr(
+        net, "optimizer__weight_decay", weight_decay
+    ):  # not all optimizers have it
         net.optimizer__weight_decay = weight_decay
         changed["weight_decay"] = weight_decay
     for group in net.optimizer_.param_groups:
@@ -210,80 +222,87 @@ def set_learning_rate(net: NeuralNet, lr: float, weight_decay: float) -> None:
             group.update(changed)
 
 
-def train(net: NeuralNet, run: TrainingRun) -> None:
-    """Train for `run.n_epochs` epochs; if that fails, put the net back as it was.
-
-    Ctrl-C stops training and keeps what was learned, with a warning.
-    """
+@contextmanager
+def kept_on_error(net: NeuralNet) -> Iterator[None]:
+    """Put weights, optimizer and history of a net back as they were if the block raises."""
     weights, moments = snapshot(net), copy.deepcopy(net.optimizer_.state_dict())
     n_epochs = len(net.history)
     try:
-        net.partial_fit(run, epochs=run.n_epochs)
-        _conclude(net, run, n_epochs)
+        yield
     except BaseException:
         restore(net, weights)
         net.optimizer_.load_state_dict(moments)
         del net.history[n_epochs:]
-        for name in ("averaging", "monitor", "retrieval_stopping", "progress"):
+        for name in _OURS:
             dict(net.callbacks_)[name].release()
         raise
 
 
-def _conclude(net: NeuralNet, run: TrainingRun, n_epochs_before: int) -> None:
-    """Take an unfinished epoch out of the history, and warn of what went wrong."""
+def conclude(net: NeuralNet, run: TrainingRun, n_epochs_before: int) -> None:
+    """Take an unfinished epoch out of the history, and warn of what went wrong.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        Trained on `run`; Ctrl-C may have stopped it.
+    run : TrainingRun
+    n_epochs_before : int
+        Epochs in the history before the run.
+    """
     history, failed = net.history, dict(net.callbacks_)["monitor"].failed_
     begun = len(history) > n_epochs_before
-    finished = begun and not failed and _is_finished(history[-1], run)
+    # An epoch ends with its measures, and Ctrl-C may come before either.
+    last = ["spread"] if run.watch is None else ["spread", "valid_score"]
+    finished = begun and not failed and all(name in history[-1] for name in last)
     if begun and not finished:
         del history[-1]
     if failed:
-        _warn(
+        warn(
             f"The {failed} became NaN or infinite; training stopped, with the weights of the last epoch that "
-            "was finite. Lower `lr`, keep `normalize=True`, or look for extreme values in X."
+            "was finite. Lower `lr`, keep `normalize=True`, or look for extreme values in X.",
+            ConvergenceWarning,
         )
     elif not finished:
-        _warn(
+        warn(
             f"Training was interrupted in epoch {len(history) + 1}; the model keeps what it has learned "
-            "so far."
+            "so far.",
+            ConvergenceWarning,
         )
     elif history[-1]["spread"] < _COLLAPSED:
-        _warn(
+        warn(
             f"The embeddings have collapsed towards one point (their spread is {history[-1]['spread']:.1e}). "
             'Use mining="all" (or loss="triplet" with mining="semihard"), a lower `lr`, or a larger '
-            "`batch_size`."
+            "`batch_size`.",
+            ConvergenceWarning,
         )
 
 
-def _is_finished(epoch: dict[str, Any], run: TrainingRun) -> bool:
-    """Whether an epoch has come to its end, and its measure too: Ctrl-C may fall into either."""
-    return "spread" in epoch and (run.watch is None or "valid_score" in epoch)
-
-
-def _warn(text: str) -> None:
-    warnings.warn(text, ConvergenceWarning, stacklevel=6)  # where the user called fit
-
-
-def _check_callback_keys(net_params: dict[str, Any], names: list[str], ours: list[str]) -> None:
+def _check_callback_keys(net_params: dict[str, Any], names: list[str]) -> None:
     """Raise if a key such as "callbacks__name__option" names no callback: skorch passes over it."""
-    known = [name for name in names if name not in ours]
+    known = [name for name in names if name not in _OURS]
     for key in net_params:
         if key.startswith("callbacks__") and key.split("__")[1] not in known:
-            raise ValueError(f"{key!r} in `net_params` names none of the callbacks {', '.join(known)}.")
+            raise ValueError(
+                f"{key!r} in `net_params` names none of the callbacks {', '.join(known)}."
+            )
 
 
 def _optimizer_options(
-    optimizer: type[torch.optim.Optimizer], weight_decay: float, device: torch.device, given: dict[str, Any]
+    optimizer: type[torch.optim.Optimizer],
+    weight_decay: float,
+    device: torch.device,
+    given: dict[str, Any],
 ) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if "weight_decay" in inspect.signature(optimizer).parameters:
         options["weight_decay"] = weight_decay
-    has_chosen = "optimizer__fused" in given or "optimizer__foreach" in given  # torch takes one of the two
-    if optimizer in OPTIMIZERS.values() and device.type in ("cpu", "cuda") and not has_chosen:
+    has_chosen = (
+        "optimizer__fused" in given or "optimizer__foreach" in given
+    )  # torch takes one of the two
+    if (
+        optimizer in OPTIMIZERS.values()
+        and device.type in ("cpu", "cuda")
+        and not has_chosen
+    ):
         options["fused"] = True
     return options
-
-
-def _loss_group(loss: nn.Module) -> list[tuple[str, dict[str, Any]]]:
-    """Parameter group of a loss's own weights: their own learning rate, and no decay."""
-    lr = getattr(loss, "lr", None)
-    return [] if lr is None else [("loss.*", {"lr": lr, "weight_decay": 0.0, _OWN_LR: True})]

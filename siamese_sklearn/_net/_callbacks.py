@@ -14,7 +14,14 @@ from tqdm.auto import tqdm
 
 from siamese_sklearn._net._run import TrainingRun
 
-__all__ = ["Averaging", "Monitor", "Progress", "RetrievalStopping", "restore", "snapshot"]
+__all__ = [
+    "Averaging",
+    "Monitor",
+    "Progress",
+    "RetrievalStopping",
+    "restore",
+    "snapshot",
+]
 
 _DENORMAL = 1e-30
 _STEPS_BETWEEN_FLUSHES = 100
@@ -29,7 +36,9 @@ Weights: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
 
 def snapshot(net: Any) -> Weights:
     """Copy of all weights, of the network and of a loss that has its own."""
-    return copy.deepcopy(net.module_.state_dict()), copy.deepcopy(net.criterion_.state_dict())
+    return copy.deepcopy(net.module_.state_dict()), copy.deepcopy(
+        net.criterion_.state_dict()
+    )
 
 
 def restore(net: Any, state: Weights) -> None:
@@ -80,10 +89,24 @@ class Averaging(Callback):
         """Begin with the weights as they are."""
         self.decay_ = X.averaging
         self.step_, self.taken_ = 0, 0
-        parts = (net.module_.state_dict(), net.criterion_.state_dict()) if self.decay_ > 0 else ()
-        self.weights_ = [value for part in parts for value in part.values() if _is_averaged(value)]
+        parts = (
+            (net.module_.state_dict(), net.criterion_.state_dict())
+            if self.decay_ > 0
+            else ()
+        )
+        values = [
+            value
+            for part in parts
+            for value in part.values()
+            if isinstance(value, Tensor)
+        ]
+        self.weights_ = [
+            value for value in values if value.is_floating_point()
+        ]  # no counters
         self.mean_ = [value.clone() for value in self.weights_]
-        self.last_: list[Tensor] | None = None  # those of the last step, while the net has the mean
+        self.last_: list[Tensor] | None = (
+            None  # those of the last step, while the net has the mean
+        )
 
     def on_batch_begin(self, net: Any, **kwargs: Any) -> None:
         """Go on from the last step."""
@@ -148,11 +171,15 @@ class Monitor(Callback):
 
     def on_epoch_end(self, net: Any, dataset_train: TrainingRun, **kwargs: Any) -> None:
         """Record the means of the epoch."""
-        if not _embeds_finitely(net.module_, dataset_train):  # no loss has seen the last step yet
+        if not _embeds_finitely(
+            net.module_, dataset_train
+        ):  # no loss has seen the last step yet
             self._fail("embeddings")
         batches = net.history[-1]["batches"]
         if batches and "n_active" in batches[0]:
-            net.history.record("n_active", sum(batch["n_active"] for batch in batches) / len(batches))
+            net.history.record(
+                "n_active", sum(batch["n_active"] for batch in batches) / len(batches)
+            )
         net.history.record("spread", _spread(self.last_embeddings_))
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
@@ -192,7 +219,11 @@ class RetrievalStopping(Callback):
         net.history.record("valid_score", score)
         net.history.record("valid_score_best", best)
         if best:
-            self.best_score_, self.best_state_, self.epochs_since_best_ = score, snapshot(net), 0
+            self.best_score_, self.best_state_, self.epochs_since_best_ = (
+                score,
+                snapshot(net),
+                0,
+            )
             return
         self.epochs_since_best_ += 1
         if self.epochs_since_best_ >= watch.patience:
@@ -220,7 +251,9 @@ class Progress(Callback):
     def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
         """Open the bar, if wanted."""
         n_steps = X.n_epochs * X.batches.n_batches
-        self.bar_ = tqdm(total=n_steps, unit="batch", disable=X.verbose == 0, leave=X.verbose > 0)
+        self.bar_ = tqdm(
+            total=n_steps, unit="batch", disable=X.verbose == 0, leave=X.verbose > 0
+        )
         self.n_epochs_ = X.n_epochs
         self.epoch_ = 0
         self.figures_: dict[str, str] = {}
@@ -228,7 +261,9 @@ class Progress(Callback):
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Name the epoch."""
         self.epoch_ += 1
-        self.bar_.set_description(f"epoch {self.epoch_}/{self.n_epochs_}", refresh=False)
+        self.bar_.set_description(
+            f"epoch {self.epoch_}/{self.n_epochs_}", refresh=False
+        )
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
         """Move on by one batch, and now and then show its loss."""
@@ -241,7 +276,11 @@ class Progress(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Show the figures of the epoch."""
         row = net.history[-1]
-        self.figures_ = {key: f"{row[key]:.4g}" for key in ("train_loss", "valid_score") if key in row}
+        self.figures_ = {
+            key: f"{row[key]:.4g}"
+            for key in ("train_loss", "valid_score")
+            if key in row
+        }
         self.bar_.set_postfix(self.figures_)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
@@ -255,11 +294,6 @@ class Progress(Callback):
         self.bar_ = None
 
 
-def _is_averaged(value: Any) -> bool:
-    """Tell weights and statistics from counters, and from what else a module may keep in its state."""
-    return isinstance(value, Tensor) and value.is_floating_point()
-
-
 def _copy(source: list[Tensor], target: list[Tensor]) -> None:
     for value, place in zip(source, target, strict=True):
         place.copy_(value)
@@ -269,14 +303,20 @@ def _flush_denormals(optimizer: torch.optim.Optimizer) -> None:
     """Zero what has decayed so far that it only slows the processor down."""
     for state in optimizer.state.values():
         for value in state.values():
-            if isinstance(value, Tensor) and value.is_floating_point() and value.ndim > 0:
+            if (
+                isinstance(value, Tensor)
+                and value.is_floating_point()
+                and value.ndim > 0
+            ):
                 value.masked_fill_(value.abs() < _DENORMAL, 0.0)
 
 
 def _spread(embeddings: Tensor | tuple[Tensor, ...]) -> float:
     """Variance of the embeddings about their mean, over their mean square norm: 0 collapsed, 1 all around."""
     rows = embeddings if isinstance(embeddings, Tensor) else torch.cat(embeddings)
-    rows = rows.detach().double().reshape(len(rows), -1)  # logits of a 2-channel network have one column
+    rows = (
+        rows.detach().double().reshape(len(rows), -1)
+    )  # logits of a 2-channel network have one column
     mean_square = rows.square().sum(1).mean()
     variance = (rows - rows.mean(0)).square().sum(1).mean()
     return float(variance / mean_square.clamp(min=torch.finfo(rows.dtype).tiny))

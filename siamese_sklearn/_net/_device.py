@@ -11,7 +11,9 @@ from threadpoolctl import threadpool_limits
 
 __all__ = ["resolve_device", "seeded", "threads"]
 
-_PROCESS_LOCK = threading.RLock()  # torch's default generator and the thread counts are the whole process's
+_PROCESS_LOCK = (
+    threading.RLock()
+)  # torch's default generator and the thread counts are the whole process's
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -59,7 +61,9 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """
     devices = [device] if device.type == "cuda" else []
     with _PROCESS_LOCK, torch.random.fork_rng(devices=devices):
-        mps_state = torch.mps.get_rng_state() if device.type == "mps" else None  # fork_rng passes over it
+        mps_state = (
+            torch.mps.get_rng_state() if device.type == "mps" else None
+        )  # fork_rng passes over it
         try:
             torch.default_generator.manual_seed(seed)
             if device.type == "cuda":

@@ -20,7 +20,9 @@ Batch: TypeAlias = Tensor | tuple[Tensor, ...]
 _SHARE_OF_FREE_MEMORY = 0.5
 _ROWS_AT_ONCE = 2048
 _SPARSE_ROWS_AT_ONCE = 256
-_NUMBERS_AT_ONCE = 2**22  # 16 MB: wide rows, and large images inside a network, need room
+_NUMBERS_AT_ONCE = (
+    2**22
+)  # 16 MB: wide rows, and large images inside a network, need room
 
 
 class Rows:
@@ -41,8 +43,12 @@ class Rows:
         self.row_shape = tuple(sides[0].shape[1:])
         self.device = device
         self._takes = [_taker(side, device) for side in sides]
-        most = _SPARSE_ROWS_AT_ONCE if any(map(sparse.issparse, sides)) else _ROWS_AT_ONCE
-        self.rows_at_once = max(min(_NUMBERS_AT_ONCE // max(math.prod(self.row_shape), 1), most), 1)
+        most = (
+            _SPARSE_ROWS_AT_ONCE if any(map(sparse.issparse, sides)) else _ROWS_AT_ONCE
+        )
+        self.rows_at_once = max(
+            min(_NUMBERS_AT_ONCE // max(math.prod(self.row_shape), 1), most), 1
+        )
 
     def __len__(self) -> int:
         return self.n_rows
@@ -70,14 +76,20 @@ def _taker(side: Any, device: torch.device) -> Callable[[Index], Tensor]:
         resident = torch.from_numpy(host).to(device)
 
         def take_resident(index: Index) -> Tensor:
-            return resident[index if isinstance(index, slice) else torch.from_numpy(index).to(device)]
+            return resident[
+                index
+                if isinstance(index, slice)
+                else torch.from_numpy(index).to(device)
+            ]
 
         return take_resident
 
     def take(index: Index) -> Tensor:
         rows = side[index]
         dense = rows.toarray() if is_sparse else np.asarray(rows)
-        if dense.dtype != np.float32 or not dense.flags.writeable:  # torch does not take read-only memory
+        if (
+            dense.dtype != np.float32 or not dense.flags.writeable
+        ):  # torch does not take read-only memory
             dense = dense.astype(np.float32)
         return torch.from_numpy(dense).to(device)
 
@@ -88,4 +100,7 @@ def _fits(n_bytes: int, device: torch.device) -> bool:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return n_bytes < _SHARE_OF_FREE_MEMORY * free
-    return device.type == "mps" and n_bytes < _SHARE_OF_FREE_MEMORY * torch.mps.recommended_max_memory()
+    return (
+        device.type == "mps"
+        and n_bytes < _SHARE_OF_FREE_MEMORY * torch.mps.recommended_max_memory()
+    )

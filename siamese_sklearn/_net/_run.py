@@ -43,12 +43,15 @@ class TrainingRun(Dataset[Any]):
 
     rows: Rows
     target: Tensor  # labels of rows, or same of pairs, or zeros of triplets; (n,)
-    kept: npt.NDArray[np.int64]  # the rows to train on, of which `batches` gives positions
+    kept: npt.NDArray[
+        np.int64
+    ]  # the rows to train on, of which `batches` gives positions
     batches: Batches
     rng: np.random.Generator
     n_epochs: int
     augment: Callable[[Tensor], Tensor] | None = None
     averaging: float = 0.0  # decay of the running mean of the weights
+    n_towers: int = 1  # that rows pass: two make two embeddings of each
     watch: Watch | None = None
     verbose: int = 0
 
@@ -61,19 +64,23 @@ class TrainingRun(Dataset[Any]):
             index = self.kept[positions]
             batch = self._batch(index)
             if self.augment is not None:
-                batch = self._augmented(batch, self.augment)
+                sides = batch if isinstance(batch, tuple) else (batch,)
+                sides = tuple(
+                    _check_augmented(self.augment(side), side) for side in sides
+                )
+                batch = sides if isinstance(batch, tuple) else sides[0]
             target = self.target[torch.from_numpy(index).to(self.target.device)]
-            yield batch, target if index.ndim == 1 else (target[0] == target[1]).long()
+            yield (
+                batch,
+                target.repeat(self.n_towers)
+                if index.ndim == 1
+                else (target[0] == target[1]).long(),
+            )
 
     def _batch(self, index: npt.NDArray[np.int64]) -> Batch:
         if index.ndim == 1:
             return self.rows.take(index)
         return tuple(self.rows.sides(side)[0] for side in index)
-
-    def _augmented(self, batch: Batch, augment: Callable[[Tensor], Tensor]) -> Batch:
-        if isinstance(batch, tuple):
-            return tuple(_check_augmented(augment(side), side) for side in batch)
-        return _check_augmented(augment(batch), batch)
 
 
 class BatchIterator:
@@ -91,7 +98,11 @@ class BatchIterator:
 
 
 def _check_augmented(after: Any, before: Tensor) -> Tensor:
-    if isinstance(after, Tensor) and after.shape == before.shape and after.is_floating_point():
+    if (
+        isinstance(after, Tensor)
+        and after.shape == before.shape
+        and after.is_floating_point()
+    ):
         return after.to(before)
     came = type(after).__name__
     if isinstance(after, Tensor):

@@ -11,10 +11,16 @@ from siamese_sklearn._validation.data import (
     join_classes,
     keep_fitted_state,
 )
-from siamese_sklearn._validation.parameters import SPLITS, check_parameters, check_unchanged, fixed_parameters
+from siamese_sklearn._validation.parameters import (
+    check_parameters,
+    check_unchanged,
+    documented,
+    fixed_parameters,
+    or_none,
+    parameter,
+)
 
 __all__ = [
-    "SPLITS",
     "RightSide",
     "check_labels",
     "check_names",
@@ -23,8 +29,11 @@ __all__ = [
     "check_same",
     "check_sides",
     "check_unchanged",
+    "documented",
     "fixed_parameters",
     "in_chosen_container",
     "join_classes",
     "keep_fitted_state",
+    "or_none",
+    "parameter",
 ]

@@ -11,7 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils._set_output import _wrap_data_with_container
-from sklearn.utils.validation import _check_feature_names, _check_n_features, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    column_or_1d,
+    validate_data,
+)
 
 from siamese_sklearn.pairs._containers import Sides
 
@@ -109,7 +114,9 @@ def check_sides(
     for name, side in zip(X._names, X.sides, strict=True):
         own = other is not None and len(sides) > 0
         try:
-            checked = check_rows(other if own else estimator, side, reset=reset and (own or not sides))
+            checked = check_rows(
+                other if own else estimator, side, reset=reset and (own or not sides)
+            )
             sides.append(checked)
         except (ValueError, TypeError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
@@ -184,14 +191,18 @@ def check_same(X: Sides, same: Any) -> npt.NDArray[np.int64]:
         If `same` is missing, of another length, holds anything but 0 and 1, or only one of them.
     """
     if same is None:
-        raise ValueError("Pairs need a y that says which are the same, 1, and which different, 0; got None.")
+        raise ValueError(
+            "Pairs need a y that says which are the same, 1, and which different, 0; got None."
+        )
     same = column_or_1d(same, warn=True)
     _check_lengths(X, same)
     kinds = set(np.unique(same).tolist())
     if not kinds <= {0, 1}:
         hint = " Replace -1 by 0." if kinds == {-1, 1} else ""
         came = sorted(kinds, key=str)[:10]
-        raise ValueError(f"For Pairs, y must hold 1 (same) and 0 (different) only; got {came}.{hint}")
+        raise ValueError(
+            f"For Pairs, y must hold 1 (same) and 0 (different) only; got {came}.{hint}"
+        )
     if len(kinds) < 2:
         kind = "same" if kinds == {1} else "different"
         raise ValueError(
@@ -220,7 +231,9 @@ def join_classes(classes: npt.NDArray[Any], *known: npt.ArrayLike) -> npt.NDArra
     return joined
 
 
-def in_chosen_container(estimator: BaseEstimator, embeddings: npt.NDArray[np.float32], X: Any) -> Any:
+def in_chosen_container(
+    estimator: BaseEstimator, embeddings: npt.NDArray[np.float32], X: Any
+) -> Any:
     """Embeddings in what `set_output` asks for: the array as it is, or a data frame with the index of `X`."""
     return _wrap_data_with_container("transform", embeddings, X, estimator)
 
@@ -228,7 +241,9 @@ def in_chosen_container(estimator: BaseEstimator, embeddings: npt.NDArray[np.flo
 def _check_array(estimator: BaseEstimator, X: Any, minimum: int, *, reset: bool) -> Any:
     if isinstance(X, np.memmap):
         return _check_memmap(estimator, X, minimum, reset=reset)
-    with np.errstate(over="ignore"):  # float64 beyond float32's range becomes infinity, and is found
+    with np.errstate(
+        over="ignore"
+    ):  # float64 beyond float32's range becomes infinity, and is found
         return validate_data(
             estimator,
             X,
@@ -241,12 +256,18 @@ def _check_array(estimator: BaseEstimator, X: Any, minimum: int, *, reset: bool)
         )
 
 
-def _check_memmap(estimator: BaseEstimator, X: np.memmap[Any, Any], minimum: int, *, reset: bool) -> Any:
+def _check_memmap(
+    estimator: BaseEstimator, X: np.memmap[Any, Any], minimum: int, *, reset: bool
+) -> Any:
     """Check what `validate_data` checks, without ever holding the whole file in memory."""
     if X.dtype.kind not in "biuf":
-        raise ValueError(f"X must hold real numbers; got a memory map of dtype {X.dtype}.")
+        raise ValueError(
+            f"X must hold real numbers; got a memory map of dtype {X.dtype}."
+        )
     if X.ndim < 2:
-        raise ValueError(f"Expected 2D array, got 1D array instead: a memory map of shape {X.shape}.")
+        raise ValueError(
+            f"Expected 2D array, got 1D array instead: a memory map of shape {X.shape}."
+        )
     if len(X) < minimum:
         raise ValueError(
             f"Found array with {len(X)} sample(s) (shape={X.shape}) while a minimum of {minimum} is required."
@@ -258,11 +279,15 @@ def _check_memmap(estimator: BaseEstimator, X: np.memmap[Any, Any], minimum: int
         with np.errstate(over="ignore"):
             part = X[start : start + step].astype(np.float32)
         if not np.isfinite(part).all():
-            raise ValueError("Input X contains NaN, infinity or a value too large for dtype('float32').")
+            raise ValueError(
+                "Input X contains NaN, infinity or a value too large for dtype('float32')."
+            )
     return X
 
 
-def _check_row_shape(estimator: BaseEstimator, shape: tuple[int, ...], *, reset: bool) -> None:
+def _check_row_shape(
+    estimator: BaseEstimator, shape: tuple[int, ...], *, reset: bool
+) -> None:
     if 0 in shape:
         raise ValueError(f"X has rows of shape {shape}, which hold 0 features.")
     if reset:
@@ -281,9 +306,15 @@ def _class_labels(y: Any, name: str = "y") -> npt.NDArray[Any]:
         labels = pd.Series(labels).infer_objects().to_numpy()
     missing = int(pd.isna(labels).sum())
     if missing:
-        raise ValueError(f"Input {name} contains NaN or None, {missing} of them; drop these rows.")
+        raise ValueError(
+            f"Input {name} contains NaN or None, {missing} of them; drop these rows."
+        )
     if not _name_classes(labels):
-        kind = "continuous" if labels.dtype.kind == "f" else pd.api.types.infer_dtype(labels)
+        kind = (
+            "continuous"
+            if labels.dtype.kind == "f"
+            else pd.api.types.infer_dtype(labels)
+        )
         raise ValueError(
             f"Unknown label type: {kind}. {name} must hold class labels of one kind: integers, strings or "
             "booleans. Group measured values into classes first."
@@ -302,4 +333,6 @@ def _name_classes(labels: npt.NDArray[Any]) -> bool:
 
 def _check_lengths(X: Any, y: npt.NDArray[Any]) -> None:
     if X.shape[0] != len(y):
-        raise ValueError(f"X and y must have equally many rows; got {X.shape[0]} in X and {len(y)} in y.")
+        raise ValueError(
+            f"X and y must have equally many rows; got {X.shape[0]} in X and {len(y)} in y."
+        )

@@ -1,68 +1,98 @@
-"""Checks of the parameters that both estimators have, before any work starts."""
+"""Parameters of estimators: one declaration holds default, check and documentation."""
 
 from __future__ import annotations
 
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import Field, field, fields
 from numbers import Real
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 
-from siamese_sklearn._checks import check_boolean, check_integer, check_number, check_option
+__all__ = [
+    "check_parameters",
+    "check_unchanged",
+    "documented",
+    "fixed_parameters",
+    "or_none",
+    "parameter",
+]
 
-__all__ = ["SPLITS", "check_parameters", "check_unchanged", "fixed_parameters"]
+Check: TypeAlias = Callable[[str, Any], Any]
+Class = TypeVar("Class", bound=type)
 
-# What a network is built with, and cannot be changed under it. Modules and callables are not compared.
-_FIXED = (
-    "n_components",
-    "architecture",
-    "tower",
-    "loss",
-    "head",
-    "margin",
-    "distance",
-    "mining",
-    "normalize",
-    "optimizer",
-    "device",
-)
 
-SPLITS = ("rows", "classes")
+def parameter(
+    default: Any,
+    kind: str,
+    text: str,
+    *,
+    check: Check | None = None,
+    fixed: bool = False,
+) -> Any:
+    """Declare a parameter as a field of a dataclass.
 
-_SMALLEST_BATCH = 4  # two classes of two rows: an anchor, its positive, and a negative
+    Parameters
+    ----------
+    default : object
+    kind : str
+        What values it takes, as numpydoc writes them behind the name.
+    text : str
+        What it does.
+    check : callable, default=None
+        Called as ``check(name, value)``; raises a ValueError or TypeError that names the
+        parameter. None is for what is checked where it is built.
+    fixed : bool, default=False
+        A network is built with it: it cannot change while training continues.
+
+    Returns
+    -------
+    dataclasses.Field
+    """
+    metadata = {"kind": kind, "text": text, "check": check, "fixed": fixed}
+    return field(default=default, metadata=metadata)
+
+
+def or_none(check: Check) -> Check:
+    """Let a check pass None."""
+
+    def check_or_none(name: str, value: Any) -> Any:
+        return None if value is None else check(name, value)
+
+    return check_or_none
+
+
+def documented(cls: Class) -> Class:
+    """Write the parameters that a dataclass declares into its docstring, before the attributes."""
+    if cls.__doc__ is not None:  # it is None under python -OO
+        before, attributes, after = cls.__doc__.partition("    Attributes\n")
+        entries = "".join(map(_entry, _declared(cls)))
+        parameters = f"    Parameters\n    ----------\n{entries}\n"
+        cls.__doc__ = before + parameters + attributes + after
+    return cls
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise a ValueError or TypeError that names the first parameter with a value that cannot be used.
+    """Raise an error that names the first parameter with a value that cannot be used.
 
-    `tower`, `loss` (with `margin`, `distance`, `mining`), `optimizer`, `device` and `net_params` are checked
-    where they are built, before training starts as well.
+    What has no check (`tower`, `loss`, `device`, ...) is checked where it is built, before
+    training starts as well.
     """
-    check_integer("n_components", estimator.n_components, low=1)
-    check_integer("max_epochs", estimator.max_epochs, low=1)
-    check_number("lr", estimator.lr, low=0, low_open=True)
-    check_number("weight_decay", estimator.weight_decay, low=0)
-    check_number("weight_averaging", estimator.weight_averaging, low=0, high=1, high_open=True)
-    check_boolean("early_stopping", estimator.early_stopping)
-    check_number(
-        "validation_fraction", estimator.validation_fraction, low=0, high=1, low_open=True, high_open=True
-    )
-    check_option("validation_split", estimator.validation_split, SPLITS)
-    check_integer("n_iter_no_change", estimator.n_iter_no_change, low=1)
-    check_boolean("normalize", estimator.normalize)
-    check_boolean("warm_start", estimator.warm_start)
-    if not isinstance(estimator.verbose, bool):
-        check_integer("verbose", estimator.verbose, low=0, also=", or True or False")
-    if estimator.n_threads is not None:
-        check_integer("n_threads", estimator.n_threads, low=1, also=" or None")
-    _check_batch_size(estimator.batch_size)
-    _check_callables(estimator)
-    _check_random_state(estimator.random_state)
+    for each in _declared(type(estimator)):
+        check = each.metadata["check"]
+        if check is not None:
+            check(each.name, getattr(estimator, each.name))
 
 
 def fixed_parameters(estimator: Any) -> dict[str, str]:
-    """Take down the parameters that a network is built with, as texts that can be compared later."""
-    values = {name: getattr(estimator, name) for name in _FIXED if hasattr(estimator, name)}
+    """Record, as strings, the parameters a network is built with, to compare them later.
+
+    Modules and callables are left out: they are not compared.
+    """
+    names = (each.name for each in _declared(type(estimator)) if each.metadata["fixed"])
+    values = {name: getattr(estimator, name) for name in names}
     return {
         name: repr(value)
         for name, value in values.items()
@@ -71,50 +101,34 @@ def fixed_parameters(estimator: Any) -> dict[str, str]:
 
 
 def check_unchanged(estimator: Any, before: dict[str, str]) -> None:
-    """Raise a ValueError if training is to go on with a network that was built with other parameters.
+    """Raise a ValueError if training is to continue with other parameters than it began with.
 
     Parameters
     ----------
     estimator : estimator
     before : dict of str to str
-        What `fixed_parameters` took down when the network was built.
+        What `fixed_parameters` recorded when the network was built.
     """
     now = fixed_parameters(estimator)
-    for name in _FIXED:
+    for name in (each.name for each in _declared(type(estimator))):
         if now.get(name) != before.get(name):
             raise ValueError(
-                f"`{name}` is {now.get(name, 'a module')}, but the model to go on with was built with "
-                f"{before.get(name, 'a module')}. Set it back, or fit a new model (warm_start=False)."
+                f"`{name}` is {now.get(name, 'a module')}, but the model to continue was "
+                f"built with {before.get(name, 'a module')}. Set it back, or fit a new "
+                "model (warm_start=False)."
             )
 
 
-def _check_batch_size(batch_size: Any) -> None:
-    check_integer("batch_size", batch_size, low=1)
-    if batch_size < _SMALLEST_BATCH:
-        raise ValueError(
-            f"`batch_size` must be at least {_SMALLEST_BATCH}, so that a batch holds a positive pair and a "
-            f"negative one; got {batch_size}."
-        )
+def _declared(cls: type) -> Iterator[Field[Any]]:
+    return (each for each in fields(cls) if "kind" in each.metadata)
 
 
-def _check_callables(estimator: Any) -> None:
-    augment = estimator.augment
-    is_auto = isinstance(augment, str) and augment == "auto"
-    if augment is not None and not is_auto and not callable(augment):
-        came = repr(augment) if isinstance(augment, str) else type(augment).__name__
-        raise TypeError(f'`augment` must be "auto", None or a callable on a batch tensor; got {came}.')
-    callbacks = estimator.callbacks
-    if callbacks is not None and not isinstance(callbacks, list | tuple):
-        raise TypeError(
-            f"`callbacks` must be None or a list of skorch callbacks; got {type(callbacks).__name__}."
-        )
-
-
-def _check_random_state(random_state: Any) -> None:
-    try:
-        check_random_state(random_state)
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"`random_state` must be an integer from 0 to 2**32 - 1, a numpy.random.RandomState or None; "
-            f"got {random_state!r}."
-        ) from error
+def _entry(declared: Field[Any]) -> str:
+    default = declared.default
+    quoted = f'"{default}"' if isinstance(default, str) else repr(default)
+    head = f"{declared.name} : {declared.metadata['kind']}, default={quoted}"
+    return (
+        f"    {head}\n"
+        + textwrap.indent(inspect.cleandoc(declared.metadata["text"]), " " * 8)
+        + "\n"
+    )

@@ -9,12 +9,16 @@ from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec, TupleLoss
 from siamese_sklearn.losses._batch import CircleLoss, LiftedLoss
 from siamese_sklearn.losses._hamming import HammingTripletLoss
 from siamese_sklearn.losses._infonce import NPairsLoss, SupConLoss
-from siamese_sklearn.losses._logit import BinaryCrossEntropyLoss, HingeLoss
+from siamese_sklearn.losses._logit import BinaryCrossEntropyLoss, HingeLoss, LogitLoss
 from siamese_sklearn.losses._multi_similarity import MultiSimilarityLoss
 from siamese_sklearn.losses._pair import ContrastiveLoss, ExponentialLoss
 from siamese_sklearn.losses._proxy import ProxyAnchorLoss
-from siamese_sklearn.losses._resolve import LossLike, make_loss
-from siamese_sklearn.losses._softmax import ArcFaceLoss, CosFaceLoss, NormalizedSoftmaxLoss, ProxyNCALoss
+from siamese_sklearn.losses._softmax import (
+    ArcFaceLoss,
+    CosFaceLoss,
+    NormalizedSoftmaxLoss,
+    ProxyNCALoss,
+)
 from siamese_sklearn.losses._triplet import TripletLoss
 from siamese_sklearn.losses._triplet_ratio import TripletRatioLoss
 
@@ -30,7 +34,7 @@ __all__ = [
     "HammingTripletLoss",
     "HingeLoss",
     "LiftedLoss",
-    "LossLike",
+    "LogitLoss",
     "LossSpec",
     "MultiSimilarityLoss",
     "NPairsLoss",
@@ -41,7 +45,6 @@ __all__ = [
     "TripletLoss",
     "TripletRatioLoss",
     "TupleLoss",
-    "make_loss",
 ]
 
 LOSSES: dict[str, type[LossSpec]] = {

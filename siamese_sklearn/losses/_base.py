@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from siamese_sklearn._checks import check_option
-from siamese_sklearn.distances import DISTANCES, at_least_float32
+from siamese_sklearn.distances import Distance, as_distance, at_least_float32
 
 __all__ = ["EmbeddingLoss", "LossSpec", "TupleLoss", "mean_or_zero"]
 
@@ -52,7 +52,9 @@ class LossSpec(BaseEstimator, ABC):
 
     def _option(self, name: str, options: tuple[str, ...]) -> str:
         """Value of a string parameter, checked."""
-        return check_option(f"{type(self).__name__}.{name}", getattr(self, name), options)
+        return check_option(
+            f"{type(self).__name__}.{name}", getattr(self, name), options
+        )
 
 
 class EmbeddingLoss(nn.Module, ABC):
@@ -63,11 +65,12 @@ class EmbeddingLoss(nn.Module, ABC):
 
     Parameters
     ----------
-    distance : {"euclidean", "sqeuclidean", "manhattan", "cosine"}
+    distance : str or Distance
         The distance between embeddings that the loss shapes.
 
     Attributes
     ----------
+    distance : Distance
     n_active : Tensor of shape ()
         How many terms the mean of the last call was taken over: pairs, triplets or rows, and of some losses
         only those that cost something.
@@ -77,79 +80,76 @@ class EmbeddingLoss(nn.Module, ABC):
 
     lr: float | None = None
 
-    def __init__(self, distance: str) -> None:
+    def __init__(self, distance: str | Distance) -> None:
         super().__init__()
-        self.distance = check_option("distance", distance, DISTANCES)
+        self.distance = as_distance(distance)
         self.n_active = torch.zeros(())
 
-    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+    def forward(
+        self, embeddings: Tensor | tuple[Tensor, ...], labels: Tensor | None = None
+    ) -> Tensor:
         """Loss of the batch.
 
         Parameters
         ----------
-        embeddings : Tensor of shape (B, d)
+        embeddings : Tensor of shape (B, d), tuple of two or three of them, or Tensor of shape (B,)
+            Of rows; or, for a `TupleLoss`, of the sides of given pairs (left, right) or triplets (anchor,
+            positive, negative). Numbers without a second axis are the logits of pairs, for a loss on logits.
         labels : Tensor of shape (B,)
-            The classes, as integers.
+            The classes of rows, as integers; of pairs 1 where both sides are of one class, else 0; ignored
+            for triplets.
 
         Returns
         -------
         Tensor of shape ()
         """
-        if not len(embeddings):
-            self.n_active = torch.zeros((), dtype=torch.long, device=embeddings.device)
-            return embeddings.sum()
-        with torch.autocast(embeddings.device.type, enabled=False):
-            embeddings = at_least_float32(embeddings)
-            # Mining and masks can hide what is not finite; this shows it.
-            return self._from_labels(embeddings, labels) + 0.0 * embeddings.detach().sum()
+        sides = embeddings if isinstance(embeddings, tuple) else (embeddings,)
+        device = sides[0].device
+        if not len(sides[0]):
+            self.n_active = torch.zeros((), dtype=torch.long, device=device)
+            return sides[0].sum()
+        with torch.autocast(device.type, enabled=False):
+            sides = tuple(map(at_least_float32, sides))
+            if len(sides) == 3:
+                return self._from_triplets(*sides)
+            if labels is None:
+                raise TypeError(
+                    f"{type(self).__name__} needs `labels` of rows and of pairs; got None."
+                )
+            if len(sides) == 2:
+                return self._from_pairs(*sides, labels.bool())
+            if sides[0].ndim == 1:
+                return self._from_logits(sides[0], labels.bool())
+            # Mining and masks can hide what is not finite; the second term shows it.
+            return self._from_labels(sides[0], labels) + 0.0 * sides[0].detach().sum()
 
     @abstractmethod
     def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor: ...
 
+    def _from_logits(self, logits: Tensor, same: Tensor) -> Tensor:
+        raise TypeError(f"{type(self).__name__} takes embeddings, not logits.")
+
+    def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
+        raise TypeError(f"{type(self).__name__} takes the labels of rows, not pairs.")
+
+    def _from_triplets(
+        self, anchor: Tensor, positive: Tensor, negative: Tensor
+    ) -> Tensor:
+        raise TypeError(
+            f"{type(self).__name__} takes the labels of rows, not triplets."
+        )
+
 
 class TupleLoss(EmbeddingLoss):
-    """A loss on pairs or triplets.
-
-    ``module(embeddings, labels)`` makes the pairs or triplets of the batch; `forward_pairs` and
-    `forward_triplets` take ones that are given.
-    """
-
-    def forward_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
-        """Loss of given pairs.
-
-        Parameters
-        ----------
-        left, right : Tensor of shape (B, d)
-        same : Tensor of shape (B,)
-            1 where both rows are of one class, else 0.
-
-        Returns
-        -------
-        Tensor of shape ()
-        """
-        with torch.autocast(left.device.type, enabled=False):
-            return self._from_pairs(at_least_float32(left), at_least_float32(right), same.bool())
-
-    def forward_triplets(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """Loss of given triplets.
-
-        Parameters
-        ----------
-        anchor, positive, negative : Tensor of shape (B, d)
-            Row i of `positive` is of the class of row i of `anchor`, row i of `negative` is not.
-
-        Returns
-        -------
-        Tensor of shape ()
-        """
-        with torch.autocast(anchor.device.type, enabled=False):
-            return self._from_triplets(*(at_least_float32(side) for side in (anchor, positive, negative)))
+    """A loss on pairs or triplets: it makes those of a batch out of its labels, and takes given ones."""
 
     @abstractmethod
     def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor: ...
 
     @abstractmethod
-    def _from_triplets(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor: ...
+    def _from_triplets(
+        self, anchor: Tensor, positive: Tensor, negative: Tensor
+    ) -> Tensor: ...
 
 
 def mean_or_zero(total: Tensor, count: Tensor) -> Tensor:

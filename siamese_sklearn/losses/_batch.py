@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from siamese_sklearn._checks import check_number
-from siamese_sklearn.distances import DISTANCES, normalize, pairwise
+from siamese_sklearn.distances import DISTANCES, normalize
 from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec, mean_or_zero
 from siamese_sklearn.mining import has_any, pair_masks
 
@@ -64,16 +64,22 @@ class _MaskedLogSumExp(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, mask: Tensor) -> Tensor:
-        lowest = torch.finfo(values.dtype).min  # -inf would give NaN where a row has nothing else
+        lowest = torch.finfo(
+            values.dtype
+        ).min  # -inf would give NaN where a row has nothing else
         held = values.masked_fill(~mask, lowest)
-        result = held.clamp_(min=held.amax(dim=1, keepdim=True) - _NEGLIGIBLE).logsumexp(dim=1)
+        result = held.clamp_(
+            min=held.amax(dim=1, keepdim=True) - _NEGLIGIBLE
+        ).logsumexp(dim=1)
         ctx.save_for_backward(values, mask, result)
         return result
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         values, mask, result = ctx.saved_tensors
-        share = (values - result[:, None]).clamp_(-_NEGLIGIBLE, 0.0).exp_()  # above 0 only beside the mask
+        share = (
+            (values - result[:, None]).clamp_(-_NEGLIGIBLE, 0.0).exp_()
+        )  # above 0 only beside the mask
         return (grad[:, None] * share).masked_fill_(~mask, 0.0), None
 
 
@@ -81,7 +87,9 @@ class BatchModule(EmbeddingLoss):
     """Mean over those terms of a batch, one for each anchor or pair, that have a part."""
 
     @abstractmethod
-    def terms(self, embeddings: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    def terms(
+        self, embeddings: Tensor, positive: Tensor, negative: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Value of each term, and which of them have a part; of the same shape.
 
         Parameters
@@ -102,12 +110,18 @@ class _CircleModule(BatchModule):
         self.margin = margin
         self.gamma = gamma
 
-    def terms(self, embeddings: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    def terms(
+        self, embeddings: Tensor, positive: Tensor, negative: Tensor
+    ) -> tuple[Tensor, Tensor]:
         similarity = cosines(embeddings)  # (B, B)
-        held = similarity.detach()  # in the gradients that the paper gives, the weights are constants
+        held = (
+            similarity.detach()
+        )  # in the gradients that the paper gives, the weights are constants
         positive_weight = self.gamma * (1 + self.margin - held).relu()
         negative_weight = self.gamma * (held + self.margin).relu()
-        pull = masked_logsumexp(-positive_weight * (similarity - (1 - self.margin)), positive)
+        pull = masked_logsumexp(
+            -positive_weight * (similarity - (1 - self.margin)), positive
+        )
         push = masked_logsumexp(negative_weight * (similarity - self.margin), negative)
         return softplus(pull + push), has_any(positive) & has_any(negative)
 
@@ -117,8 +131,10 @@ class _LiftedModule(BatchModule):
         super().__init__(distance)
         self.margin = margin
 
-    def terms(self, embeddings: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
-        distance = pairwise(embeddings, distance=self.distance)  # (B, B)
+    def terms(
+        self, embeddings: Tensor, positive: Tensor, negative: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        distance = self.distance.pairwise(embeddings)  # (B, B)
         pull = masked_logsumexp(distance, positive)
         push = masked_logsumexp(self.margin - distance, negative)
         value = (pull + push).relu()
@@ -173,7 +189,14 @@ class CircleLoss(LossSpec):
 
     def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
         return _CircleModule(
-            check_number("CircleLoss.margin", self.margin, low=0, high=1, low_open=True, high_open=True),
+            check_number(
+                "CircleLoss.margin",
+                self.margin,
+                low=0,
+                high=1,
+                low_open=True,
+                high_open=True,
+            ),
             check_number("CircleLoss.gamma", self.gamma, low=0, low_open=True),
         )
 
@@ -217,7 +240,7 @@ class LiftedLoss(LossSpec):
     tensor(1.)
     """
 
-    distances = DISTANCES
+    distances = tuple(DISTANCES)
 
     def __init__(self, margin: float = 1.0, *, distance: str = "euclidean") -> None:
         self.margin = margin

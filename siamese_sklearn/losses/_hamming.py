@@ -78,21 +78,28 @@ class _HammingTripletModule(TupleLoss):
 
     def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         bits = soft_bits(embeddings)
-        n_rows, n_same = len(labels), (labels[:, None] == labels).sum()  # a row is the same as itself
+        n_rows, n_same = (
+            len(labels),
+            (labels[:, None] == labels).sum(),
+        )  # a row is the same as itself
         has_triplets = (n_same > n_rows) & (n_same < n_rows**2)
         return self._balanced(self.triplet(bits, labels), bits, has_triplets)
 
     def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
         """Every same pair against every different pair of the batch, as if they had one anchor."""
         sides = soft_bits(left), soft_bits(right)
-        value = self.triplet.forward_pairs(*sides, same)
+        value = self.triplet(sides, same)
         return self._balanced(value, torch.cat(sides), same.any() & ~same.all())
 
-    def _from_triplets(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+    def _from_triplets(
+        self, anchor: Tensor, positive: Tensor, negative: Tensor
+    ) -> Tensor:
         sides = soft_bits(anchor), soft_bits(positive), soft_bits(negative)
-        return self._balanced(self.triplet.forward_triplets(*sides), torch.cat(sides), True)
+        return self._balanced(self.triplet(sides), torch.cat(sides), True)
 
-    def _balanced(self, value: Tensor, bits: Tensor, has_triplets: Tensor | bool) -> Tensor:
+    def _balanced(
+        self, value: Tensor, bits: Tensor, has_triplets: Tensor | bool
+    ) -> Tensor:
         self.n_active = self.triplet.n_active
         return value + self.balance * imbalance(bits) * has_triplets
 
@@ -143,7 +150,9 @@ class HammingTripletLoss(LossSpec):
     minings = TripletLoss.minings
     takes_tuples = True
 
-    def __init__(self, margin: float | None = None, *, mining: str = "all", balance: float = 0.1) -> None:
+    def __init__(
+        self, margin: float | None = None, *, mining: str = "all", balance: float = 0.1
+    ) -> None:
         self.margin = margin
         self.mining = mining
         self.balance = balance
@@ -153,9 +162,19 @@ class HammingTripletLoss(LossSpec):
         margin = self.margin
         if margin is None:
             margin = max(n_components / _BITS_PER_MARGIN, 1.0)
-        solved_at_zero = mining == "semihard"  # each of its negatives is beyond the positive
+        solved_at_zero = (
+            mining == "semihard"
+        )  # each of its negatives is beyond the positive
         also = " or None" + (', with mining="semihard"' if solved_at_zero else "")
-        margin = check_number("HammingTripletLoss.margin", margin, low=0, low_open=solved_at_zero, also=also)
+        margin = check_number(
+            "HammingTripletLoss.margin",
+            margin,
+            low=0,
+            low_open=solved_at_zero,
+            also=also,
+        )
         balance = check_number("HammingTripletLoss.balance", self.balance, low=0)
-        triplet = TripletLoss(margin, distance="sqeuclidean", mining=mining, relative=False)
+        triplet = TripletLoss(
+            margin, distance="sqeuclidean", mining=mining, relative=False
+        )
         return _HammingTripletModule(triplet.build(n_classes, n_components), balance)

@@ -18,11 +18,15 @@ class _NPairsModule(BatchModule):
         super().__init__("cosine")
         self.temperature = temperature
 
-    def terms(self, embeddings: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    def terms(
+        self, embeddings: Tensor, positive: Tensor, negative: Tensor
+    ) -> tuple[Tensor, Tensor]:
         product = embeddings / self.temperature @ embeddings.T  # (B, B)
         others = masked_logsumexp(product, negative)
         anchor, near = positive.nonzero(as_tuple=True)
-        return softplus(others[anchor] - product[anchor, near]), has_any(negative)[anchor]
+        return softplus(others[anchor] - product[anchor, near]), has_any(negative)[
+            anchor
+        ]
 
 
 class _SupConModule(BatchModule):
@@ -30,7 +34,9 @@ class _SupConModule(BatchModule):
         super().__init__("cosine")
         self.temperature = temperature
 
-    def terms(self, embeddings: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    def terms(
+        self, embeddings: Tensor, positive: Tensor, negative: Tensor
+    ) -> tuple[Tensor, Tensor]:
         logit = cosines(embeddings) / self.temperature  # (B, B)
         n_positives = positive.sum(1)
         pull = (logit * positive).sum(1) / n_positives.clamp(min=1)
@@ -78,7 +84,11 @@ class NPairsLoss(LossSpec):
         self.temperature = temperature
 
     def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
-        return _NPairsModule(check_number("NPairsLoss.temperature", self.temperature, low=0, low_open=True))
+        return _NPairsModule(
+            check_number(
+                "NPairsLoss.temperature", self.temperature, low=0, low_open=True
+            )
+        )
 
 
 class SupConLoss(LossSpec):
@@ -121,4 +131,8 @@ class SupConLoss(LossSpec):
         self.temperature = temperature
 
     def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
-        return _SupConModule(check_number("SupConLoss.temperature", self.temperature, low=0, low_open=True))
+        return _SupConModule(
+            check_number(
+                "SupConLoss.temperature", self.temperature, low=0, low_open=True
+            )
+        )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -10,12 +11,17 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from siamese_sklearn._checks import check_number
-from siamese_sklearn.distances import at_least_float32
 from siamese_sklearn.heads import HEADS, DistanceHead, Head, HeadLike, make_head
 from siamese_sklearn.losses._base import LossSpec
-from siamese_sklearn.losses._pair import _PairModule
+from siamese_sklearn.losses._pair import PairModule, shares
 
-__all__ = ["BinaryCrossEntropyLoss", "HingeLoss", "LogitModule", "binary_cross_entropy", "hinge"]
+__all__ = [
+    "BinaryCrossEntropyLoss",
+    "HingeLoss",
+    "LogitLoss",
+    "binary_cross_entropy",
+    "hinge",
+]
 
 
 def binary_cross_entropy(logit: Tensor, same: Tensor) -> Tensor:
@@ -63,72 +69,49 @@ def hinge(logit: Tensor, same: Tensor, margin: float) -> Tensor:
     return (margin - torch.where(same, 1.0, -1.0) * logit).relu()
 
 
-class LogitModule(_PairModule):
-    """A loss on the logits that a head gives to pairs; minus the logit takes the part of the distance.
+class LogitLoss(PairModule):
+    """A loss on the logits that a head gives to pairs.
 
     Parameters
     ----------
     head : Head
     mining : {"all", "hard"}
+    formula : callable
+        Gives the loss of each pair from its logit and from whether it is the same.
     lr : float
         Learning rate of the head.
 
     Attributes
     ----------
-    distance : str
-        Of a `DistanceHead` its own distance; "euclidean" for other heads.
+    distance : Distance
+        Of a `DistanceHead` its own distance; the Euclidean one for other heads.
     """
 
-    def __init__(self, head: Head, mining: str, lr: float) -> None:
+    far = -1  # logits fall
+
+    def __init__(
+        self,
+        head: Head,
+        mining: str,
+        formula: Callable[[Tensor, Tensor], Tensor],
+        lr: float,
+    ) -> None:
         distance = head.distance if isinstance(head, DistanceHead) else "euclidean"
-        super().__init__(distance, mining, symmetric=head.symmetric)
+        super().__init__(distance, mining, formula, symmetric=head.symmetric)
         self.head = head
         self.lr = lr
 
-    @abstractmethod
-    def of_logits(self, logit: Tensor, same: Tensor) -> Tensor:
-        """Loss of each pair from its logit."""
-
-    def from_logits(self, logits: Tensor, same: Tensor) -> Tensor:
-        """Loss of pairs from logits that a network gives itself; the head has no part.
-
-        Parameters
-        ----------
-        logits : Tensor of shape (B,)
-        same : Tensor of shape (B,)
-            1 where a pair is the same, else 0.
-
-        Returns
-        -------
-        Tensor of shape ()
-        """
-        same = same.bool()
-        with torch.autocast(logits.device.type, enabled=False):
-            return self._reduce(-at_least_float32(logits), same, torch.ones_like(same))
-
-    def formula(self, distance: Tensor, same: Tensor) -> Tensor:
-        return self.of_logits(-distance, same)
+    def _from_logits(self, logits: Tensor, same: Tensor) -> Tensor:
+        """Loss of pairs whose logits a network gives itself; the head is not involved."""
+        self.n_active = torch.tensor(len(logits), device=logits.device)
+        return self.formula(logits, same) @ shares(same, logits.dtype)
 
     def _pairwise(self, embeddings: Tensor) -> Tensor:
-        return -self.head.pairwise(embeddings)
+        return self.head.pairwise(embeddings)
 
     def _paired(self, left: Tensor, right: Tensor) -> Tensor:
         logits: Tensor = self.head(left, right)
-        return -logits
-
-
-class _BinaryCrossEntropyModule(LogitModule):
-    def of_logits(self, logit: Tensor, same: Tensor) -> Tensor:
-        return binary_cross_entropy(logit, same)
-
-
-class _HingeModule(LogitModule):
-    def __init__(self, head: Head, mining: str, lr: float, margin: float) -> None:
-        super().__init__(head, mining, lr)
-        self.margin = margin
-
-    def of_logits(self, logit: Tensor, same: Tensor) -> Tensor:
-        return hinge(logit, same, self.margin)
+        return logits
 
 
 class _LogitSpec(LossSpec):
@@ -142,11 +125,15 @@ class _LogitSpec(LossSpec):
     head: HeadLike
     weights_lr: float
 
-    def _shared(self, n_components: int) -> tuple[Head, str, float]:
-        """Head, mining and learning rate, checked."""
+    def _shared(
+        self, formula: Callable[[Tensor, Tensor], Tensor], n_components: int
+    ) -> tuple[Head, str, Callable[[Tensor, Tensor], Tensor], float]:
+        """Head, mining, formula and learning rate, checked."""
         mining = self._option("mining", self.minings)
-        lr = check_number(f"{type(self).__name__}.weights_lr", self.weights_lr, low=0, low_open=True)
-        return make_head(self.head, n_components), mining, lr
+        lr = check_number(
+            f"{type(self).__name__}.weights_lr", self.weights_lr, low=0, low_open=True
+        )
+        return make_head(self.head, n_components), mining, formula, lr
 
 
 class BinaryCrossEntropyLoss(_LogitSpec):
@@ -193,13 +180,19 @@ class BinaryCrossEntropyLoss(_LogitSpec):
     (0.013, 7.513)
     """
 
-    def __init__(self, head: HeadLike = "distance", *, mining: str = "all", weights_lr: float = 0.01) -> None:
+    def __init__(
+        self,
+        head: HeadLike = "distance",
+        *,
+        mining: str = "all",
+        weights_lr: float = 0.01,
+    ) -> None:
         self.head = head
         self.mining = mining
         self.weights_lr = weights_lr
 
-    def build(self, n_classes: int, n_components: int) -> LogitModule:
-        return _BinaryCrossEntropyModule(*self._shared(n_components))
+    def build(self, n_classes: int, n_components: int) -> LogitLoss:
+        return LogitLoss(*self._shared(binary_cross_entropy, n_components))
 
 
 class HingeLoss(_LogitSpec):
@@ -255,6 +248,6 @@ class HingeLoss(_LogitSpec):
         self.mining = mining
         self.weights_lr = weights_lr
 
-    def build(self, n_classes: int, n_components: int) -> LogitModule:
+    def build(self, n_classes: int, n_components: int) -> LogitLoss:
         margin = check_number("HingeLoss.margin", self.margin, low=0, low_open=True)
-        return _HingeModule(*self._shared(n_components), margin)
+        return LogitLoss(*self._shared(partial(hinge, margin=margin), n_components))

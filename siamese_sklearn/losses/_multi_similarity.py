@@ -15,7 +15,9 @@ __all__ = ["MultiSimilarityLoss"]
 
 
 class _MultiSimilarityModule(BatchModule):
-    def __init__(self, alpha: float, beta: float, base: float, mining: str, epsilon: float) -> None:
+    def __init__(
+        self, alpha: float, beta: float, base: float, mining: str, epsilon: float
+    ) -> None:
         super().__init__("cosine")
         self.alpha = alpha
         self.beta = beta
@@ -23,10 +25,14 @@ class _MultiSimilarityModule(BatchModule):
         self.mining = mining
         self.epsilon = epsilon
 
-    def terms(self, embeddings: Tensor, positive: Tensor, negative: Tensor) -> tuple[Tensor, Tensor]:
+    def terms(
+        self, embeddings: Tensor, positive: Tensor, negative: Tensor
+    ) -> tuple[Tensor, Tensor]:
         similarity = cosines(embeddings)  # (B, B)
         if self.mining == "multi_similarity":
-            positive, negative = _informative(similarity.detach(), positive, negative, self.epsilon)
+            positive, negative = _informative(
+                similarity.detach(), positive, negative, self.epsilon
+            )
         excess = similarity - self.base
         pull = softplus(masked_logsumexp(-self.alpha * excess, positive)) / self.alpha
         push = softplus(masked_logsumexp(self.beta * excess, negative)) / self.beta
@@ -42,7 +48,9 @@ def _informative(
     """
     least = similarity.masked_fill(~positive, torch.inf).amin(dim=1, keepdim=True)
     most = similarity.masked_fill(~negative, -torch.inf).amax(dim=1, keepdim=True)
-    return positive & (similarity - epsilon < most), negative & (similarity + epsilon > least)
+    return positive & (similarity - epsilon < most), negative & (
+        similarity + epsilon > least
+    )
 
 
 class MultiSimilarityLoss(LossSpec):

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from siamese_sklearn._checks import check_number
-from siamese_sklearn.distances import paired, pairwise
+from siamese_sklearn.distances import DISTANCES, Distance
 from siamese_sklearn.losses._base import LossSpec, TupleLoss, mean_or_zero
 from siamese_sklearn.mining import entries, hard, pair_masks
 
-__all__ = ["ContrastiveLoss", "ExponentialLoss", "contrastive", "exponential"]
+__all__ = [
+    "ContrastiveLoss",
+    "ExponentialLoss",
+    "PairModule",
+    "contrastive",
+    "exponential",
+    "shares",
+]
 
 
 def contrastive(distance: Tensor, same: Tensor, margin: float) -> Tensor:
@@ -37,7 +45,10 @@ def contrastive(distance: Tensor, same: Tensor, margin: float) -> Tensor:
     tensor([0.1250, 0.1250])
     """
     # Of finite numbers, lerp between 0 and 1 chooses, and its gradient is quicker than that of where.
-    return 0.5 * (margin - distance).relu().lerp(distance, same.to(distance.dtype)).square()
+    return (
+        0.5
+        * (margin - distance).relu().lerp(distance, same.to(distance.dtype)).square()
+    )
 
 
 def exponential(distance: Tensor, same: Tensor, bound: float) -> Tensor:
@@ -66,92 +77,120 @@ def exponential(distance: Tensor, same: Tensor, bound: float) -> Tensor:
     return torch.where(same, (2 / bound) * distance.square(), pushed)
 
 
-class _PairModule(TupleLoss):
+class PairModule(TupleLoss):
     """Mean of a formula over the same pairs plus its mean over the different pairs closer than `reach`.
 
     Parameters
     ----------
-    distance : str
+    distance : str or Distance
     mining : {"all", "hard"}
+    formula : callable
+        Gives the loss of each pair from what it is compared by, its distance, and from whether it is the
+        same.
     reach : float, default=None
         None takes all different pairs.
     symmetric : bool, default=True
         Take each pair of a batch once, and not in both orders.
     """
 
+    far = (
+        1  # sign of what pairs are compared by where they are far apart: distances grow
+    )
+
     def __init__(
-        self, distance: str, mining: str, *, reach: float | None = None, symmetric: bool = True
+        self,
+        distance: str | Distance,
+        mining: str,
+        formula: Callable[[Tensor, Tensor], Tensor],
+        *,
+        reach: float | None = None,
+        symmetric: bool = True,
     ) -> None:
         super().__init__(distance)
         self.mining = mining
+        self.formula = formula
         self.reach = reach
         self.symmetric = symmetric
 
-    @abstractmethod
-    def formula(self, distance: Tensor, same: Tensor) -> Tensor:
-        """Loss of each pair from its distance."""
-
     def _pairwise(self, embeddings: Tensor) -> Tensor:
-        """Distance of every row to every row, (B, B)."""
-        return pairwise(embeddings, distance=self.distance)
+        """Compare every row with every row, (B, B)."""
+        return self.distance.pairwise(embeddings)
 
     def _paired(self, left: Tensor, right: Tensor) -> Tensor:
-        """Distance of row i of `left` to row i of `right`, (B,)."""
-        return paired(left, right, self.distance)
+        """Compare row i of `left` with row i of `right`, (B,)."""
+        return self.distance.paired(left, right)
 
     def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        distance = self._pairwise(embeddings)
+        table = self._pairwise(embeddings)  # (B, B)
         if self.mining == "hard":
-            anchor, farthest, nearest = hard(distance.detach(), *pair_masks(labels))
-            return self._both(entries(distance, anchor, farthest), entries(distance, anchor, nearest))
-        same = labels[:, None] == labels
-        taken = torch.ones_like(same)
-        return self._reduce(distance, same, taken.triu_(1) if self.symmetric else taken.fill_diagonal_(False))
+            anchor, near, far = hard(self.far * table.detach(), *pair_masks(labels))
+            compared, same = _both(
+                entries(table, anchor, near), entries(table, anchor, far)
+            )
+            compared, same = self._within_reach(compared, same, torch.ones_like(same))
+        else:
+            same = labels[:, None] == labels
+            every = torch.ones_like(same)
+            once = every.triu_(1) if self.symmetric else every.fill_diagonal_(False)
+            compared, same = self._within_reach(table, same, once)
+        return self.formula(compared, same) @ shares(same, compared.dtype)
 
     def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
-        return self._reduce(self._paired(left, right), same, torch.ones_like(same))
+        compared, same = self._within_reach(
+            self._paired(left, right), same, torch.ones_like(same)
+        )
+        return self.formula(compared, same) @ shares(same, compared.dtype)
 
-    def _from_triplets(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        return self._both(self._paired(anchor, positive), self._paired(anchor, negative))
+    def _from_triplets(
+        self, anchor: Tensor, positive: Tensor, negative: Tensor
+    ) -> Tensor:
+        compared, same = _both(
+            self._paired(anchor, positive), self._paired(anchor, negative)
+        )
+        compared, same = self._within_reach(compared, same, torch.ones_like(same))
+        return self.formula(compared, same) @ shares(same, compared.dtype)
 
-    def _both(self, near: Tensor, far: Tensor) -> Tensor:
-        """Loss of as many same pairs as different ones, from their distances; each (n,)."""
-        distance, n_same = torch.cat([near, far]), len(near)
-        same = torch.arange(len(distance), device=distance.device) < n_same
-        return self._reduce(distance, same, torch.ones_like(same))
-
-    def _reduce(self, distance: Tensor, same: Tensor, taken: Tensor) -> Tensor:
-        """Mean over the same pairs plus mean over the different ones, so that the many do not drown the few.
-
-        Of the pairs `taken`; all three of one shape.
-        """
-        if self.reach is not None:  # before long few different pairs are so close: a mean over all would fade
-            taken = taken & (same | (distance.detach() < self.reach))
+    def _within_reach(
+        self, compared: Tensor, same: Tensor, taken: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Of the pairs `taken` the same ones and the different ones within reach; each (n,)."""
+        if (
+            self.reach is not None
+        ):  # before long few different pairs are so close: a mean over all would fade
+            taken = taken & (same | (compared.detach() < self.reach))
         chosen = taken.flatten().nonzero().squeeze(1)
-        distance, same = (side.flatten().index_select(0, chosen) for side in (distance, same))
-        pulled = same.to(distance.dtype)
-        n_same = pulled.sum()
-        share = mean_or_zero(pulled, n_same) + mean_or_zero(1 - pulled, len(chosen) - n_same)
+        compared, same = (
+            side.flatten().index_select(0, chosen) for side in (compared, same)
+        )
         self.n_active = torch.tensor(len(chosen), device=chosen.device)
-        return self.formula(distance, same) @ share
+        return compared, same
 
 
-class _ContrastiveModule(_PairModule):
+def shares(same: Tensor, dtype: torch.dtype) -> Tensor:
+    """Weights for the mean over the same pairs plus that over the different ones, which drown no others."""
+    pulled = same.to(dtype)  # (n,)
+    n_same = pulled.sum()
+    return mean_or_zero(pulled, n_same) + mean_or_zero(1 - pulled, len(same) - n_same)
+
+
+def _both(near: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
+    """As many same pairs as different ones: what they are compared by and which are the same; each (2 n,)."""
+    compared = torch.cat([near, far])
+    return compared, torch.arange(len(compared), device=compared.device) < len(near)
+
+
+class _ContrastiveModule(PairModule):
     def __init__(self, distance: str, mining: str, margin: float) -> None:
-        super().__init__(distance, mining, reach=margin)
+        super().__init__(
+            distance, mining, partial(contrastive, margin=margin), reach=margin
+        )
         self.margin = margin
 
-    def formula(self, distance: Tensor, same: Tensor) -> Tensor:
-        return contrastive(distance, same, self.margin)
 
-
-class _ExponentialModule(_PairModule):
+class _ExponentialModule(PairModule):
     def __init__(self, distance: str, mining: str, bound: float) -> None:
-        super().__init__(distance, mining)
+        super().__init__(distance, mining, partial(exponential, bound=bound))
         self.bound = bound
-
-    def formula(self, distance: Tensor, same: Tensor) -> Tensor:
-        return exponential(distance, same, self.bound)
 
 
 class ContrastiveLoss(LossSpec):
@@ -193,18 +232,28 @@ class ContrastiveLoss(LossSpec):
     minings = ("all", "hard")
     takes_tuples = True
 
-    def __init__(self, margin: float = 0.5, *, distance: str = "euclidean", mining: str = "all") -> None:
+    def __init__(
+        self, margin: float = 0.5, *, distance: str = "euclidean", mining: str = "all"
+    ) -> None:
         self.margin = margin
         self.distance = distance
         self.mining = mining
 
     def build(self, n_classes: int, n_components: int) -> TupleLoss:
         distance = self._option("distance", self.distances)
-        high, also = (2.0, ", which no cosine distance exceeds") if distance == "cosine" else (math.inf, "")
+        high = DISTANCES[distance].highest
+        also = "" if high == math.inf else f", which no {distance} distance exceeds"
         margin = check_number(
-            "ContrastiveLoss.margin", self.margin, low=0, low_open=True, high=high, also=also
+            "ContrastiveLoss.margin",
+            self.margin,
+            low=0,
+            low_open=True,
+            high=high,
+            also=also,
         )
-        return _ContrastiveModule(distance, self._option("mining", self.minings), margin)
+        return _ContrastiveModule(
+            distance, self._option("mining", self.minings), margin
+        )
 
 
 class ExponentialLoss(LossSpec):
@@ -250,7 +299,11 @@ class ExponentialLoss(LossSpec):
     takes_tuples = True
 
     def __init__(
-        self, bound: float | None = None, *, distance: str = "euclidean", mining: str = "all"
+        self,
+        bound: float | None = None,
+        *,
+        distance: str = "euclidean",
+        mining: str = "all",
     ) -> None:
         self.bound = bound
         self.distance = distance
@@ -260,6 +313,8 @@ class ExponentialLoss(LossSpec):
         distance = self._option("distance", self.distances)
         bound = self.bound
         if bound is None:
-            bound = 2.0 * math.sqrt(n_components) if distance == "manhattan" else 2.0
-        bound = check_number("ExponentialLoss.bound", bound, low=0, low_open=True, also=" or None")
+            bound = DISTANCES[distance].farthest(n_components)
+        bound = check_number(
+            "ExponentialLoss.bound", bound, low=0, low_open=True, also=" or None"
+        )
         return _ExponentialModule(distance, self._option("mining", self.minings), bound)

@@ -41,9 +41,14 @@ def proxy_anchor(cosine: Tensor, own: Tensor, margin: float, alpha: float) -> Te
     """
     pull = masked_logsumexp(-alpha * (cosine - margin), own)
     push = masked_logsumexp(alpha * (cosine + margin), ~own)
-    zero = cosine.new_zeros(())  # log(1 + exp(x)) = logaddexp(x, 0), which is 0 for a proxy without terms
+    zero = cosine.new_zeros(
+        ()
+    )  # log(1 + exp(x)) = logaddexp(x, 0), which is 0 for a proxy without terms
     n_present = has_any(own).sum()
-    return torch.logaddexp(pull, zero).sum() / n_present + torch.logaddexp(push, zero).mean()
+    return (
+        torch.logaddexp(pull, zero).sum() / n_present
+        + torch.logaddexp(push, zero).mean()
+    )
 
 
 class ProxyModule(EmbeddingLoss):
@@ -55,7 +60,9 @@ class ProxyModule(EmbeddingLoss):
     def __init__(self, n_classes: int, n_components: int, lr: float) -> None:
         super().__init__("cosine")
         self.lr = lr
-        self.proxies = nn.Parameter(normalize(torch.randn(n_classes, n_components, dtype=torch.float32)))
+        self.proxies = nn.Parameter(
+            normalize(torch.randn(n_classes, n_components, dtype=torch.float32))
+        )
 
     @abstractmethod
     def formula(self, unit: Tensor, proxies: Tensor, labels: Tensor) -> Tensor:
@@ -79,13 +86,17 @@ def _check_labels(labels: Tensor, n_classes: int) -> None:
 
 
 class _ProxyAnchorModule(ProxyModule):
-    def __init__(self, n_classes: int, n_components: int, lr: float, margin: float, alpha: float) -> None:
+    def __init__(
+        self, n_classes: int, n_components: int, lr: float, margin: float, alpha: float
+    ) -> None:
         super().__init__(n_classes, n_components, lr)
         self.margin = margin
         self.alpha = alpha
 
     def formula(self, unit: Tensor, proxies: Tensor, labels: Tensor) -> Tensor:
-        own = torch.arange(len(proxies), device=labels.device)[:, None] == labels  # (n_classes, B)
+        own = (
+            torch.arange(len(proxies), device=labels.device)[:, None] == labels
+        )  # (n_classes, B)
         return proxy_anchor(proxies @ unit.T, own, self.margin, self.alpha)
 
 
@@ -96,7 +107,9 @@ class ProxySpec(LossSpec):
 
     def _positive(self, name: str) -> float:
         """Value of a parameter that is above zero, checked."""
-        return check_number(f"{type(self).__name__}.{name}", getattr(self, name), low=0, low_open=True)
+        return check_number(
+            f"{type(self).__name__}.{name}", getattr(self, name), low=0, low_open=True
+        )
 
 
 class ProxyAnchorLoss(ProxySpec):
@@ -139,7 +152,9 @@ class ProxyAnchorLoss(ProxySpec):
     tensor(0.6598)
     """
 
-    def __init__(self, margin: float = 0.1, *, alpha: float = 16.0, weights_lr: float = 0.05) -> None:
+    def __init__(
+        self, margin: float = 0.1, *, alpha: float = 16.0, weights_lr: float = 0.05
+    ) -> None:
         self.margin = margin
         self.alpha = alpha
         self.weights_lr = weights_lr

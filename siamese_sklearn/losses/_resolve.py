@@ -129,7 +129,11 @@ def make_loss(
         return PluggedLoss(*copy.deepcopy(loss))
     spec = _make_spec(loss, registry)
     known = spec.get_params(deep=False)
-    given = {key: value for key, value in overrides.items() if value is not None and key in known}
+    given = {
+        key: value
+        for key, value in overrides.items()
+        if value is not None and key in known
+    }
     _check_taken(spec, registry, "mining", given.get("mining"), "minings")
     _check_taken(spec, registry, "distance", given.get("distance"), "distances")
     spec.set_params(**given)
@@ -164,14 +168,20 @@ def _check_tuple(loss: tuple[Any, ...]) -> None:
 
 
 def _kind(value: object) -> str:
-    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+    return (
+        f"the class {value.__name__}"
+        if isinstance(value, type)
+        else type(value).__name__
+    )
 
 
 def _check_value(value: Any, loss: nn.Module, *, differentiable: bool) -> Tensor:
     """Return what a loss returned, if it can be trained with."""
     name = type(loss).__name__
     if not isinstance(value, Tensor):
-        raise TypeError(f"`loss`, a {name}, must return a tensor of one number; got {_kind(value)}.")
+        raise TypeError(
+            f"`loss`, a {name}, must return a tensor of one number; got {_kind(value)}."
+        )
     if value.numel() != 1:
         raise ValueError(
             f"`loss`, a {name}, must return one number for a batch, such as the mean; got a tensor of shape "
@@ -186,7 +196,11 @@ def _check_value(value: Any, loss: nn.Module, *, differentiable: bool) -> Tensor
 
 
 def _check_taken(
-    spec: LossSpec, registry: dict[str, type[LossSpec]], name: str, value: object, attribute: str
+    spec: LossSpec,
+    registry: dict[str, type[LossSpec]],
+    name: str,
+    value: object,
+    attribute: str,
 ) -> None:
     """Raise a ValueError, with the losses that do take `value`, if it is given and `spec` does not."""
     options: tuple[str, ...] = getattr(spec, attribute)
@@ -194,12 +208,16 @@ def _check_taken(
         return
     kinds = registry.items()
     takers = [
-        repr(key) for key, kind in kinds if isinstance(value, str) and value in getattr(kind, attribute)
+        repr(key)
+        for key, kind in kinds
+        if isinstance(value, str) and value in getattr(kind, attribute)
     ]
     if not takers or value in options:
         check_option(name, value, options)
         return
-    loss = next((repr(key) for key, kind in kinds if kind is type(spec)), type(spec).__name__)
+    loss = next(
+        (repr(key) for key, kind in kinds if kind is type(spec)), type(spec).__name__
+    )
     raise ValueError(
         f"`{name}`={value!r} is not for loss {loss}, which takes {', '.join(map(repr, options))}; "
         f"{' and '.join(takers)} {'takes' if len(takers) == 1 else 'take'} it."

@@ -14,7 +14,13 @@ from siamese_sklearn._checks import check_number
 from siamese_sklearn.losses._base import EmbeddingLoss
 from siamese_sklearn.losses._proxy import ProxyModule, ProxySpec
 
-__all__ = ["ArcFaceLoss", "CosFaceLoss", "NormalizedSoftmaxLoss", "ProxyNCALoss", "add_angle"]
+__all__ = [
+    "ArcFaceLoss",
+    "CosFaceLoss",
+    "NormalizedSoftmaxLoss",
+    "ProxyNCALoss",
+    "add_angle",
+]
 
 
 def add_angle(cosine: Tensor, margin: float) -> Tensor:
@@ -41,10 +47,14 @@ def add_angle(cosine: Tensor, margin: float) -> Tensor:
     >>> add_angle(torch.tensor([0.5, -1.0]), margin=math.pi / 2)  # cos(60° + 90°); cos(180°) - pi / 2
     tensor([-0.8660, -2.5708])
     """
-    smallest = torch.finfo(cosine.dtype).eps  # the root has no finite gradient at cosines of +-1
+    smallest = torch.finfo(
+        cosine.dtype
+    ).eps  # the root has no finite gradient at cosines of +-1
     sine = (1 - cosine.square()).clamp(min=smallest).sqrt()
     wider = math.cos(margin) * cosine - math.sin(margin) * sine
-    return torch.where(cosine > -math.cos(margin), wider, cosine - margin * math.sin(margin))
+    return torch.where(
+        cosine > -math.cos(margin), wider, cosine - margin * math.sin(margin)
+    )
 
 
 class _SoftmaxModule(ProxyModule):
@@ -67,7 +77,9 @@ class _SoftmaxModule(ProxyModule):
         if self.shrink is not None:
             own = labels[:, None]  # (B, 1)
             cosine = logit.gather(1, own) / self.scale
-            logit = logit.scatter_add(1, own, self.scale * (self.shrink(cosine) - cosine))
+            logit = logit.scatter_add(
+                1, own, self.scale * (self.shrink(cosine) - cosine)
+            )
         return cross_entropy(logit, labels)
 
 
@@ -114,8 +126,12 @@ class ProxyNCALoss(ProxySpec):
         self.weights_lr = weights_lr
 
     def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
-        scale = 2 / self._positive("temperature")  # D^2 = 2 - 2 cos, and the softmax does not see that 2
-        return _SoftmaxModule(n_classes, n_components, self._positive("weights_lr"), scale)
+        scale = 2 / self._positive(
+            "temperature"
+        )  # D^2 = 2 - 2 cos, and the softmax does not see that 2
+        return _SoftmaxModule(
+            n_classes, n_components, self._positive("weights_lr"), scale
+        )
 
 
 class NormalizedSoftmaxLoss(ProxySpec):
@@ -159,7 +175,9 @@ class NormalizedSoftmaxLoss(ProxySpec):
 
     def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
         scale = 1 / self._positive("temperature")
-        return _SoftmaxModule(n_classes, n_components, self._positive("weights_lr"), scale)
+        return _SoftmaxModule(
+            n_classes, n_components, self._positive("weights_lr"), scale
+        )
 
 
 class ArcFaceLoss(ProxySpec):
@@ -202,15 +220,21 @@ class ArcFaceLoss(ProxySpec):
     tensor(1.1711)
     """
 
-    def __init__(self, margin: float = 0.5, *, scale: float = 16.0, weights_lr: float = 0.05) -> None:
+    def __init__(
+        self, margin: float = 0.5, *, scale: float = 16.0, weights_lr: float = 0.05
+    ) -> None:
         self.margin = margin
         self.scale = scale
         self.weights_lr = weights_lr
 
     def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
-        margin = check_number("ArcFaceLoss.margin", self.margin, low=0, high=math.pi / 2)
+        margin = check_number(
+            "ArcFaceLoss.margin", self.margin, low=0, high=math.pi / 2
+        )
         lr, scale = self._positive("weights_lr"), self._positive("scale")
-        return _SoftmaxModule(n_classes, n_components, lr, scale, partial(add_angle, margin=margin))
+        return _SoftmaxModule(
+            n_classes, n_components, lr, scale, partial(add_angle, margin=margin)
+        )
 
 
 class CosFaceLoss(ProxySpec):
@@ -252,7 +276,9 @@ class CosFaceLoss(ProxySpec):
     tensor(0.3133)
     """
 
-    def __init__(self, margin: float = 0.35, *, scale: float = 16.0, weights_lr: float = 0.05) -> None:
+    def __init__(
+        self, margin: float = 0.35, *, scale: float = 16.0, weights_lr: float = 0.05
+    ) -> None:
         self.margin = margin
         self.scale = scale
         self.weights_lr = weights_lr
@@ -260,4 +286,6 @@ class CosFaceLoss(ProxySpec):
     def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
         margin = check_number("CosFaceLoss.margin", self.margin, low=0, high=2)
         lr, scale = self._positive("weights_lr"), self._positive("scale")
-        return _SoftmaxModule(n_classes, n_components, lr, scale, partial(torch.sub, other=margin))
+        return _SoftmaxModule(
+            n_classes, n_components, lr, scale, partial(torch.sub, other=margin)
+        )

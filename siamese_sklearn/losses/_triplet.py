@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -11,7 +12,6 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from siamese_sklearn._checks import check_boolean, check_number
-from siamese_sklearn.distances import paired, pairwise
 from siamese_sklearn.losses._base import LossSpec, TupleLoss, mean_or_zero
 from siamese_sklearn.mining import MINERS, entries, every_triplet, pair_masks
 
@@ -66,90 +66,106 @@ def soft_triplet(near: Tensor, far: Tensor) -> Tensor:
 class _TripletModule(TupleLoss):
     """Mean of a formula over the selected triplets.
 
-    With `relative`, the distances of a batch are measured in units of their mean.
-    """
-
-    def __init__(self, distance: str, mining: str, relative: bool) -> None:
-        super().__init__(distance)
-        self.mining = mining
-        self.relative = relative
-
-    @abstractmethod
-    def _every(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """Mean over all triplets that the masks make; each (n, m), one row per anchor."""
-
-    @abstractmethod
-    def _reduce(self, near: Tensor, far: Tensor) -> Tensor:
-        """Mean over the triplets with these distances; each (T,)."""
-
-    def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        distance = pairwise(embeddings, distance=self.distance)
-        if self.relative:
-            distance = _over_mean(distance)
-        positive, negative = pair_masks(labels)
-        if self.mining == "all":
-            return self._every(distance, positive, negative)
-        anchor, near, far = MINERS[self.mining](distance.detach(), positive, negative)
-        return self._reduce(entries(distance, anchor, near), entries(distance, anchor, far))
-
-    def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
-        """Every same pair against every different pair of the batch, as if they had one anchor."""
-        distance = paired(left, right, self.distance)[None]  # (1, B)
-        return self._every(distance, same[None], ~same[None])
-
-    def _from_triplets(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        return self._reduce(paired(anchor, positive, self.distance), paired(anchor, negative, self.distance))
-
-
-class _TripletHingeModule(_TripletModule):
-    """Mean over the selected triplets that are not yet solved by the margin."""
-
-    def __init__(self, distance: str, mining: str, relative: bool, margin: float) -> None:
-        super().__init__(distance, mining, relative)
-        self.margin = margin
-
-    def _every(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        weight, self.n_active = every_triplet(distance.detach(), positive, negative, self.margin)
-        total = (weight * distance).sum() + self.margin * self.n_active.to(distance.dtype)
-        return mean_or_zero(total, self.n_active)
-
-    def _reduce(self, near: Tensor, far: Tensor) -> Tensor:
-        value = triplet(near, far, self.margin)
-        self.n_active = (value.detach() > 0).sum()
-        return mean_or_zero(value.sum(), self.n_active)
-
-
-class SmoothTripletModule(_TripletModule):
-    """Mean over all selected triplets of a formula that is never quite zero.
-
     Parameters
     ----------
-    distance, mining : str
+    distance : str or Distance
+    mining : str
     relative : bool
         Measure the distances of a batch in units of their mean.
     formula : callable
         Gives the loss of each triplet from the distances to its positive and to its negative.
     """
 
-    margin = None
+    def __init__(
+        self,
+        distance: str,
+        mining: str,
+        relative: bool,
+        formula: Callable[[Tensor, Tensor], Tensor],
+    ) -> None:
+        super().__init__(distance)
+        self.mining = mining
+        self.relative = relative
+        self.formula = formula
+
+    @abstractmethod
+    def _every(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Mean over all triplets that the masks make; each (n, m), one row per anchor."""
+
+    @abstractmethod
+    def _mean(self, value: Tensor) -> Tensor:
+        """Mean over triplets with these losses, (T,)."""
+
+    def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        distance = self.distance.pairwise(embeddings)
+        if self.relative:
+            distance = _over_mean(distance)
+        positive, negative = pair_masks(labels)
+        if self.mining == "all":
+            return self._every(distance, positive, negative)
+        anchor, near, far = MINERS[self.mining](distance.detach(), positive, negative)
+        return self._mean(
+            self.formula(
+                entries(distance, anchor, near), entries(distance, anchor, far)
+            )
+        )
+
+    def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
+        """Every same pair against every different pair of the batch, as if they had one anchor."""
+        distance = self.distance.paired(left, right)[None]  # (1, B)
+        return self._every(distance, same[None], ~same[None])
+
+    def _from_triplets(
+        self, anchor: Tensor, positive: Tensor, negative: Tensor
+    ) -> Tensor:
+        near, far = (
+            self.distance.paired(anchor, positive),
+            self.distance.paired(anchor, negative),
+        )
+        return self._mean(self.formula(near, far))
+
+
+class _TripletHingeModule(_TripletModule):
+    """Mean over the selected triplets that are not yet solved by the margin."""
 
     def __init__(
-        self, distance: str, mining: str, relative: bool, formula: Callable[[Tensor, Tensor], Tensor]
+        self, distance: str, mining: str, relative: bool, margin: float
     ) -> None:
-        super().__init__(distance, mining, relative)
-        self.formula = formula
+        super().__init__(distance, mining, relative, partial(triplet, margin=margin))
+        self.margin = margin
+
+    def _every(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        weight, self.n_active = every_triplet(
+            distance.detach(), positive, negative, self.margin
+        )
+        total = (weight * distance).sum() + self.margin * self.n_active.to(
+            distance.dtype
+        )
+        return mean_or_zero(total, self.n_active)
+
+    def _mean(self, value: Tensor) -> Tensor:
+        self.n_active = (value.detach() > 0).sum()
+        return mean_or_zero(value.sum(), self.n_active)
+
+
+class SmoothTripletModule(_TripletModule):
+    """Mean over all selected triplets of a formula that is never quite zero."""
+
+    margin = None
 
     def _every(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
         """One row of negatives for each (anchor, positive): O(B^2 K) for K rows per class."""
         anchor, near = positive.nonzero(as_tuple=True)
-        value = self.formula(distance[anchor, near][:, None], distance[anchor])  # (n_positive_pairs, B)
+        value = self.formula(
+            distance[anchor, near][:, None], distance[anchor]
+        )  # (n_positive_pairs, B)
         valid = negative[anchor]
         self.n_active = valid.sum()
         return mean_or_zero((value * valid).sum(), self.n_active)
 
-    def _reduce(self, near: Tensor, far: Tensor) -> Tensor:
-        self.n_active = torch.tensor(len(near), device=near.device)
-        return mean_or_zero(self.formula(near, far).sum(), self.n_active)
+    def _mean(self, value: Tensor) -> Tensor:
+        self.n_active = torch.tensor(len(value), device=value.device)
+        return mean_or_zero(value.sum(), self.n_active)
 
 
 def _over_mean(distance: Tensor) -> Tensor:
@@ -233,7 +249,15 @@ class TripletLoss(LossSpec):
     def build(self, n_classes: int, n_components: int) -> TupleLoss:
         mining = self._option("mining", self.minings)
         soft = isinstance(self.margin, str) and self.margin == "soft"
-        margin = 0.0 if soft else self._checked_margin(solved_at_zero=mining == "semihard")
+        margin = 0.0
+        if not soft:
+            semihard = (
+                mining == "semihard"
+            )  # its triplets are solved at a margin of zero
+            also = ', or "soft"' + (', with mining="semihard"' if semihard else "")
+            margin = check_number(
+                "TripletLoss.margin", self.margin, low=0, low_open=semihard, also=also
+            )
         if self.distance is None:
             distance = "euclidean" if soft or mining == "hard" else "sqeuclidean"
         else:
@@ -244,7 +268,3 @@ class TripletLoss(LossSpec):
         if soft:
             return SmoothTripletModule(distance, mining, relative, soft_triplet)
         return _TripletHingeModule(distance, mining, relative, margin)
-
-    def _checked_margin(self, solved_at_zero: bool) -> float:
-        also = ', or "soft"' + (', with mining="semihard"' if solved_at_zero else "")
-        return check_number("TripletLoss.margin", self.margin, low=0, low_open=solved_at_zero, also=also)

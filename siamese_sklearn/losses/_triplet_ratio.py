@@ -30,7 +30,9 @@ def triplet_ratio(near: Tensor, far: Tensor) -> Tensor:
     >>> triplet_ratio(torch.tensor([1.0, 9.0]), torch.tensor([1.0, 0.0]))
     tensor([0.5000, 1.9995])
     """
-    return 2 * torch.sigmoid(near - far).square()  # p_near = 1 - p_far, so that both parts are equal
+    return (
+        2 * torch.sigmoid(near - far).square()
+    )  # p_near = 1 - p_far, so that both parts are equal
 
 
 class TripletRatioLoss(LossSpec):
@@ -78,4 +80,6 @@ class TripletRatioLoss(LossSpec):
 
     def build(self, n_classes: int, n_components: int) -> TupleLoss:
         distance = self._option("distance", self.distances)
-        return SmoothTripletModule(distance, self._option("mining", self.minings), False, triplet_ratio)
+        return SmoothTripletModule(
+            distance, self._option("mining", self.minings), False, triplet_ratio
+        )

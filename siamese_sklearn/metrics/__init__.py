@@ -18,7 +18,12 @@ from siamese_sklearn.metrics._scorers import (
     tar_at_far_scorer,
     verification_auc_scorer,
 )
-from siamese_sklearn.metrics._verification import eer, far_frr_curve, pair_scores, tar_at_far
+from siamese_sklearn.metrics._verification import (
+    eer,
+    far_frr_curve,
+    pair_scores,
+    tar_at_far,
+)
 
 __all__ = [
     "eer",

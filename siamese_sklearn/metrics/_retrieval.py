@@ -23,14 +23,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from siamese_sklearn._checks import check_integer, check_option
-from siamese_sklearn.distances import DISTANCES
+from siamese_sklearn._checks import check_integer
+from siamese_sklearn._typing import IntArray
+from siamese_sklearn.distances import Distance, RankedByEuclidean, as_distance
 
 __all__ = ["CHUNK_BYTES", "check_labelled", "map_at_r", "r_precision", "recall_at_k"]
 
 CHUNK_BYTES = 64 * 2**20  # of the float64 distances that are held at once
 
-IntArray = npt.NDArray[np.int64]
 _PerQuery = Callable[[npt.NDArray[np.bool_], IntArray], npt.NDArray[Any]]
 
 
@@ -41,7 +41,7 @@ def recall_at_k(
     *,
     gallery: npt.ArrayLike | None = None,
     gallery_labels: npt.ArrayLike | None = None,
-    distance: str = "euclidean",
+    distance: str | Distance = "euclidean",
 ) -> float:
     """Share of the queries that find at least one relevant row among their `k` nearest.
 
@@ -94,7 +94,7 @@ def r_precision(
     *,
     gallery: npt.ArrayLike | None = None,
     gallery_labels: npt.ArrayLike | None = None,
-    distance: str = "euclidean",
+    distance: str | Distance = "euclidean",
 ) -> float:
     """Share of relevant rows among the R nearest, R being the number of relevant rows; mean over queries.
 
@@ -123,7 +123,7 @@ def map_at_r(
     *,
     gallery: npt.ArrayLike | None = None,
     gallery_labels: npt.ArrayLike | None = None,
-    distance: str = "euclidean",
+    distance: str | Distance = "euclidean",
 ) -> float:
     r"""Mean average precision at R, R being the number of relevant rows: 1 if they are exactly the R nearest.
 
@@ -156,13 +156,17 @@ def _found(ranked: npt.NDArray[np.bool_], n_relevant: IntArray) -> npt.NDArray[A
     return found
 
 
-def _r_precision(ranked: npt.NDArray[np.bool_], n_relevant: IntArray) -> npt.NDArray[Any]:
+def _r_precision(
+    ranked: npt.NDArray[np.bool_], n_relevant: IntArray
+) -> npt.NDArray[Any]:
     within_r = np.arange(ranked.shape[1]) < n_relevant[:, None]  # (B, depth)
     share: npt.NDArray[Any] = (ranked & within_r).sum(axis=1) / n_relevant
     return share
 
 
-def _average_precision_at_r(ranked: npt.NDArray[np.bool_], n_relevant: IntArray) -> npt.NDArray[Any]:
+def _average_precision_at_r(
+    ranked: npt.NDArray[np.bool_], n_relevant: IntArray
+) -> npt.NDArray[Any]:
     place = np.arange(1, ranked.shape[1] + 1)
     precision = ranked.cumsum(axis=1) / place  # (B, depth)
     counted = ranked & (place <= n_relevant[:, None])
@@ -181,21 +185,29 @@ class _Task(NamedTuple):
     leave_one_out: bool
 
 
-def _mean_over_queries(measure: _PerQuery, task: _Task, distance: str, depth: int | None = None) -> float:
-    check_option("distance", distance, DISTANCES)
+def _mean_over_queries(
+    measure: _PerQuery, task: _Task, distance: str | Distance, depth: int | None = None
+) -> float:
+    distance = as_distance(distance)
     answerable = np.flatnonzero(task.n_relevant)
     if len(answerable) == 0:
         alone = "no label in `labels` occurs twice"
         apart = "`labels` and `gallery_labels` share no label"
-        raise ValueError(f"No query has a relevant row to find: {alone if task.leave_one_out else apart}.")
+        raise ValueError(
+            f"No query has a relevant row to find: {alone if task.leave_one_out else apart}."
+        )
     # Queries with about the same R share a chunk, which then looks no deeper than it must.
     by_depth = answerable[np.argsort(task.n_relevant[answerable], kind="stable")]
     chunks = _ranked_relevance(task, by_depth, distance, depth)
-    return float(np.concatenate([measure(ranked, n_relevant) for ranked, n_relevant in chunks]).mean())
+    return float(
+        np.concatenate(
+            [measure(ranked, n_relevant) for ranked, n_relevant in chunks]
+        ).mean()
+    )
 
 
 def _ranked_relevance(
-    task: _Task, queries: IntArray, distance: str, depth: int | None
+    task: _Task, queries: IntArray, distance: Distance, depth: int | None
 ) -> Iterator[tuple[npt.NDArray[np.bool_], IntArray]]:
     """Yield, a chunk of B queries at a time, which of the `depth` (None: R) nearest are relevant, and R.
 
@@ -207,11 +219,17 @@ def _ranked_relevance(
     step = max(CHUNK_BYTES // (8 * n_gallery), 1)
     for start in range(0, len(queries), step):
         chunk = queries[start : start + step]
-        order = _order_codes(_distance_matrix(task.queries[chunk] * scale, distinct, distance))
+        order = _order_codes(
+            _distance_matrix(task.queries[chunk] * scale, distinct, distance)
+        )
         keys = order[:, copy_of].numpy()  # (B, m)
-        keys += task.query_labels[chunk, None] == task.gallery_labels  # the last bit: is it relevant?
+        keys += (
+            task.query_labels[chunk, None] == task.gallery_labels
+        )  # the last bit: is it relevant?
         if task.leave_one_out:
-            keys[np.arange(len(chunk)), chunk] = np.iinfo(np.int32).max - 1  # last and irrelevant
+            keys[np.arange(len(chunk)), chunk] = (
+                np.iinfo(np.int32).max - 1
+            )  # last and irrelevant
         n_relevant = task.n_relevant[chunk]
         nearest = min(n_relevant.max() if depth is None else depth, n_gallery)
         ranked = np.sort(np.partition(keys, nearest - 1, axis=1)[:, :nearest], axis=1)
@@ -230,20 +248,20 @@ def _order_codes(distances: Tensor) -> Tensor:
     return single.view(torch.int32).sub_(2**30).mul_(2)
 
 
-def _distance_matrix(queries: Tensor, gallery: Tensor, distance: str) -> Tensor:
+def _distance_matrix(queries: Tensor, gallery: Tensor, distance: Distance) -> Tensor:
     """Distances that rank like `distance`, (B, m).
 
-    One matrix product of the rows as they are: not centred, so that whole numbers (binary codes) stay exact.
+    Where it ranks like the Euclidean one, by one matrix product of the rows as they are: not centered, so
+    that whole numbers (binary codes) stay exact.
     """
-    if distance == "manhattan":
-        return torch.cdist(queries, gallery, p=1.0)
-    if distance == "cosine":
-        tiny = torch.finfo(torch.float64).tiny
-        lengths = queries.norm(dim=1).clamp(min=tiny)[:, None], gallery.norm(dim=1).clamp(min=tiny)
-        similarity = (queries @ gallery.T).div_(lengths[0]).div_(lengths[1])
-        return (1.0 - similarity).round_(decimals=12)
-    squares = queries.square().sum(dim=1)[:, None] + gallery.square().sum(dim=1)  # (B, m)
-    return squares.addmm_(queries, gallery.T, alpha=-2.0)
+    if not isinstance(distance, RankedByEuclidean):
+        return distance.pairwise(queries, gallery)
+    left, right = distance.image(queries), distance.image(gallery)
+    squares = left.square().sum(dim=1)[:, None] + right.square().sum(dim=1)  # (B, m)
+    squares.addmm_(left, right.T, alpha=-2.0)
+    return (
+        squares if left is queries else squares.round_(decimals=12)
+    )  # images of equal rows may differ
 
 
 def _check_task(
@@ -254,19 +272,29 @@ def _check_task(
 ) -> _Task:
     queries, query_labels = check_labelled("embeddings", embeddings, "labels", labels)
     if (gallery is None) != (gallery_labels is None):
-        missing, given = ("gallery", "gallery_labels") if gallery is None else ("gallery_labels", "gallery")
+        missing, given = (
+            ("gallery", "gallery_labels")
+            if gallery is None
+            else ("gallery_labels", "gallery")
+        )
         raise ValueError(
             f"`{given}` came without `{missing}`; pass both, or neither for leave-one-out retrieval."
         )
     if gallery is None or gallery_labels is None:
         codes = np.unique(query_labels, return_inverse=True)[1]
-        return _Task(queries, queries, codes, codes, np.bincount(codes)[codes] - 1, True)
-    rows, row_labels = check_labelled("gallery", gallery, "gallery_labels", gallery_labels)
+        return _Task(
+            queries, queries, codes, codes, np.bincount(codes)[codes] - 1, True
+        )
+    rows, row_labels = check_labelled(
+        "gallery", gallery, "gallery_labels", gallery_labels
+    )
     if rows.shape[1] != queries.shape[1]:
         raise ValueError(
             f"`gallery` must have as many columns as `embeddings` ({queries.shape[1]}); got {rows.shape[1]}."
         )
-    codes = np.unique(np.concatenate([query_labels, row_labels]), return_inverse=True)[1]
+    codes = np.unique(np.concatenate([query_labels, row_labels]), return_inverse=True)[
+        1
+    ]
     query_codes, row_codes = codes[: len(queries)], codes[len(queries) :]
     n_relevant = np.bincount(row_codes, minlength=codes.max(initial=0) + 1)[query_codes]
     return _Task(queries, rows, query_codes, row_codes, n_relevant, False)
@@ -279,12 +307,16 @@ def check_labelled(
     rows = np.array(embeddings, dtype=np.float64)
     codes = np.asarray(labels)
     if rows.ndim != 2 or rows.shape[1] == 0:
-        raise ValueError(f"`{name}` must have shape (n, d) with d >= 1; got {rows.shape}.")
+        raise ValueError(
+            f"`{name}` must have shape (n, d) with d >= 1; got {rows.shape}."
+        )
     if codes.shape != rows.shape[:1]:
         raise ValueError(
             f"`{labels_name}` must have a label per row of `{name}`, shape ({len(rows)},); got {codes.shape}."
         )
     if not np.isfinite(rows).all():
         n_wrong = int((~np.isfinite(rows)).sum())
-        raise ValueError(f"`{name}` must be finite; {n_wrong} of its numbers are NaN or infinite.")
+        raise ValueError(
+            f"`{name}` must be finite; {n_wrong} of its numbers are NaN or infinite."
+        )
     return torch.from_numpy(rows), codes

@@ -13,7 +13,12 @@ from sklearn.metrics import roc_auc_score
 
 from siamese_sklearn._checks import check_number
 from siamese_sklearn.metrics._retrieval import map_at_r, r_precision, recall_at_k
-from siamese_sklearn.metrics._verification import check_scored_pairs, eer, pair_scores, tar_at_far
+from siamese_sklearn.metrics._verification import (
+    check_scored_pairs,
+    eer,
+    pair_scores,
+    tar_at_far,
+)
 from siamese_sklearn.pairs import Pairs, make_pairs
 
 __all__ = [
@@ -33,13 +38,21 @@ def _embed(estimator: Any, X: Any) -> npt.NDArray[Any]:
     return np.asarray(estimator.transform(X))
 
 
-def _scored_pairs(estimator: Any, X: Any, y: npt.ArrayLike) -> tuple[npt.ArrayLike, npt.NDArray[Any]]:
+def _scored_pairs(
+    estimator: Any, X: Any, y: npt.ArrayLike
+) -> tuple[npt.ArrayLike, npt.NDArray[Any]]:
     # a fixed draw of the pairs: a scorer has no random_state
     if isinstance(X, Pairs) and not is_classifier(estimator):
         embedded = estimator.transform(X)
-        return y, -np.linalg.norm(np.asarray(embedded.left) - np.asarray(embedded.right), axis=1)
+        return y, -np.linalg.norm(
+            np.asarray(embedded.left) - np.asarray(embedded.right), axis=1
+        )
     if is_classifier(estimator):
-        pairs, same = (X, y) if isinstance(X, Pairs) else make_pairs(X, y, n_pairs=_PAIRS, random_state=0)
+        pairs, same = (
+            (X, y)
+            if isinstance(X, Pairs)
+            else make_pairs(X, y, n_pairs=_PAIRS, random_state=0)
+        )
         return same, estimator.decision_function(pairs)
     return pair_scores(_embed(estimator, X), y, random_state=0)
 
@@ -71,7 +84,9 @@ def neg_eer_scorer(estimator: Any, X: Any, y: npt.ArrayLike) -> float:
     return -eer(*_scored_pairs(estimator, X, y))
 
 
-def tar_at_far_scorer(estimator: Any, X: Any, y: npt.ArrayLike, *, far: float = 0.01) -> float:
+def tar_at_far_scorer(
+    estimator: Any, X: Any, y: npt.ArrayLike, *, far: float = 0.01
+) -> float:
     """`tar_at_far` of verification at 1 %; for ``scoring=``."""
     return tar_at_far(*_scored_pairs(estimator, X, y), far=far)
 

@@ -12,17 +12,26 @@ import numpy.typing as npt
 import torch
 from sklearn.utils import check_random_state
 
-from siamese_sklearn._checks import check_integer, check_number, check_option
-from siamese_sklearn.distances import DISTANCES, paired
+from siamese_sklearn._checks import check_integer, check_number
+from siamese_sklearn._grouping import group_by_class
+from siamese_sklearn._typing import BoolArray, DoubleArray, IntArray
+from siamese_sklearn.distances import Distance, as_distance
 from siamese_sklearn.metrics._retrieval import CHUNK_BYTES, check_labelled
+from siamese_sklearn.pairs._drawing import pair_places
 
-__all__ = ["accept_counts", "check_scored_pairs", "eer", "far_frr_curve", "pair_scores", "tar_at_far"]
+__all__ = [
+    "accept_counts",
+    "check_scored_pairs",
+    "eer",
+    "far_frr_curve",
+    "pair_scores",
+    "tar_at_far",
+]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
-
-def far_frr_curve(same: npt.ArrayLike, score: npt.ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
+def far_frr_curve(
+    same: npt.ArrayLike, score: npt.ArrayLike
+) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
     """False-accept and false-reject rates at every threshold that makes a difference.
 
     Parameters
@@ -112,7 +121,9 @@ def tar_at_far(same: npt.ArrayLike, score: npt.ArrayLike, far: float = 0.01) -> 
     return float(true_accepts[allowed].max() / true_accepts[-1])
 
 
-def accept_counts(same: npt.ArrayLike, score: npt.ArrayLike) -> tuple[IntArray, IntArray, FloatArray]:
+def accept_counts(
+    same: npt.ArrayLike, score: npt.ArrayLike
+) -> tuple[IntArray, IntArray, DoubleArray]:
     """Count the different pairs and the same pairs accepted at each threshold of `far_frr_curve`."""
     is_same, values = check_scored_pairs(same, score)
     order = np.argsort(-values, kind="stable")
@@ -125,16 +136,22 @@ def accept_counts(same: npt.ArrayLike, score: npt.ArrayLike) -> tuple[IntArray, 
     return false_accepts, true_accepts, np.append(np.inf, values[n_accepted - 1])
 
 
-def check_scored_pairs(same: npt.ArrayLike, score: npt.ArrayLike) -> tuple[npt.NDArray[np.bool_], FloatArray]:
+def check_scored_pairs(
+    same: npt.ArrayLike, score: npt.ArrayLike
+) -> tuple[BoolArray, DoubleArray]:
     kinds, values = np.asarray(same), np.asarray(score, dtype=np.float64)
     if kinds.ndim != 1 or kinds.shape != values.shape:
         raise ValueError(
             f"`same` and `score` must have one shape (n,); got {kinds.shape} and {values.shape}."
         )
-    legal = np.isin(kinds, (0, 1)) & (kinds.dtype.kind not in "US")  # isin takes "1" for 1
+    legal = np.isin(kinds, (0, 1)) & (
+        kinds.dtype.kind not in "US"
+    )  # isin takes "1" for 1
     if not legal.all():
         found = list(dict.fromkeys(kinds[~legal].tolist()))[:3]
-        raise ValueError(f"`same` must be 1 (same) or 0 (different) for each pair; got {found}.")
+        raise ValueError(
+            f"`same` must be 1 (same) or 0 (different) for each pair; got {found}."
+        )
     is_same = kinds.astype(bool)
     if is_same.all() or not is_same.any():
         raise ValueError(
@@ -142,7 +159,9 @@ def check_scored_pairs(same: npt.ArrayLike, score: npt.ArrayLike) -> tuple[npt.N
             f"same and {int((~is_same).sum())} different."
         )
     if not np.isfinite(values).all():
-        raise ValueError(f"`score` must be finite; {int((~np.isfinite(values)).sum())} are NaN or infinite.")
+        raise ValueError(
+            f"`score` must be finite; {int((~np.isfinite(values)).sum())} are NaN or infinite."
+        )
     return is_same, values
 
 
@@ -150,10 +169,10 @@ def pair_scores(
     embeddings: npt.ArrayLike,
     labels: npt.ArrayLike,
     *,
-    distance: str = "euclidean",
+    distance: str | Distance = "euclidean",
     max_pairs: int = 1_000_000,
     random_state: int | np.random.RandomState | None = None,
-) -> tuple[IntArray, FloatArray]:
+) -> tuple[IntArray, DoubleArray]:
     """Score pairs of rows by minus their distance, for the measures of verification.
 
     Parameters
@@ -184,34 +203,32 @@ def pair_scores(
     array([-1., -3., -2.])
     """
     rows, row_labels = check_labelled("embeddings", embeddings, "labels", labels)
-    check_option("distance", distance, DISTANCES)
     check_integer("max_pairs", max_pairs, low=2)
+    measure = as_distance(distance)
     rng = check_random_state(random_state)
-    codes = np.unique(row_labels, return_inverse=True)[1]
-    by_class = np.argsort(codes, kind="stable")
-    class_end = np.searchsorted(
-        codes[by_class], codes[by_class], side="right"
-    )  # (n,), after the last of its class
-    after = np.arange(1, len(codes) + 1)
-    n_same, n_different = int((class_end - after).sum()), int((len(codes) - class_end).sum())
+    order, start, count = group_by_class(np.unique(row_labels, return_inverse=True)[1])
+    after = np.arange(1, len(order) + 1)
+    class_end = np.repeat(
+        start + count, count
+    )  # (n,), the place after the last of its class
+    n_same, n_different = (
+        int((class_end - after).sum()),
+        int((len(order) - class_end).sum()),
+    )
     half = max_pairs // 2
     same_taken = min(n_same, max(half, max_pairs - n_different))
-    left, right = np.hstack(
-        [
-            _draw_pairs(after, class_end - after, same_taken, rng),
-            _draw_pairs(class_end, len(codes) - class_end, min(n_different, max_pairs - same_taken), rng),
-        ]
-    )
-    same = (np.arange(len(left)) < same_taken).astype(np.int64)
-    return same, _scores(rows, by_class[left], by_class[right], distance)
-
-
-def _draw_pairs(first: IntArray, n_partners: IntArray, size: int, rng: np.random.RandomState) -> IntArray:
-    """Draw `size` of the pairs (i, j) with j in first[i], ..., first[i] + n_partners[i] - 1; (2, size)."""
-    ends = np.cumsum(n_partners)
-    ranks = _draw_distinct(int(n_partners.sum()), size, rng)
-    left = np.searchsorted(ends, ranks, side="right")
-    return np.stack([left, first[left] + ranks - (ends - n_partners)[left]])
+    different_taken = min(n_different, max_pairs - same_taken)
+    places = [
+        pair_places(_draw_distinct(n_same, same_taken, rng), after, class_end - after),
+        pair_places(
+            _draw_distinct(n_different, different_taken, rng),
+            class_end,
+            len(order) - class_end,
+        ),
+    ]
+    left, right = order[np.concatenate(places)].T
+    same = np.repeat(np.array([1, 0], dtype=np.int64), [same_taken, different_taken])
+    return same, _scores(rows, left, right, measure)
 
 
 def _draw_distinct(population: int, size: int, rng: np.random.RandomState) -> IntArray:
@@ -226,10 +243,12 @@ def _draw_distinct(population: int, size: int, rng: np.random.RandomState) -> In
     return rng.permutation(drawn)[:size]
 
 
-def _scores(rows: torch.Tensor, left: IntArray, right: IntArray, distance: str) -> FloatArray:
+def _scores(
+    rows: torch.Tensor, left: IntArray, right: IntArray, distance: Distance
+) -> DoubleArray:
     score = np.empty(len(left))
     step = max(CHUNK_BYTES // (8 * max(rows.shape[1], 1)), 1)
     for start in range(0, len(left), step):
         chunk = slice(start, start + step)
-        score[chunk] = -paired(rows[left[chunk]], rows[right[chunk]], distance).numpy()
+        score[chunk] = -distance.paired(rows[left[chunk]], rows[right[chunk]]).numpy()
     return score

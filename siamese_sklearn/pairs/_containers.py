@@ -24,7 +24,11 @@ def as_side(name: str, values: Any) -> Side:
     is_sparse: bool = sparse.issparse(values)
     if is_sparse:
         return values.tocsr()
-    if isinstance(values, pd.DataFrame | pd.Series | np.memmap) or _is_polars(values):
+    # a LazyFrame has no shape, hence no rows to take
+    is_polars = type(values).__module__.split(".")[0] == "polars" and hasattr(
+        values, "shape"
+    )
+    if is_polars or isinstance(values, pd.DataFrame | pd.Series | np.memmap):
         return values
     array = np.asarray(values)
     if array.ndim == 0:
@@ -40,11 +44,6 @@ def take_rows(side: Side, rows: slice | int | npt.NDArray[np.intp]) -> Any:
     return side.iloc[rows] if isinstance(side, pd.DataFrame | pd.Series) else side[rows]
 
 
-def _is_polars(values: Any) -> bool:
-    # a LazyFrame has no shape, hence no rows to take
-    return type(values).__module__.split(".")[0] == "polars" and hasattr(values, "shape")
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Sides:
     """Named sides with equally many rows, indexed by row: what `Pairs` and `Triplets` have in common."""
@@ -55,9 +54,12 @@ class Sides:
         lengths = [side.shape[0] for side in self.sides]
         if len(set(lengths)) > 1:
             came = ", ".join(
-                f"`{name}` has {length}" for name, length in zip(self._names, lengths, strict=True)
+                f"`{name}` has {length}"
+                for name, length in zip(self._names, lengths, strict=True)
             )
-            raise ValueError(f"The sides of {type(self).__name__} must have equally many rows; {came}.")
+            raise ValueError(
+                f"The sides of {type(self).__name__} must have equally many rows; {came}."
+            )
 
     @property
     def _names(self) -> tuple[str, ...]:
@@ -101,38 +103,39 @@ class Sides:
     @overload
     def __getitem__(self, key: RowKey) -> Self: ...
     def __getitem__(self, key: Any) -> Any:
+        name = type(self).__name__
         if isinstance(key, tuple):
-            key = self._row_key(key)
+            if (
+                len(key) != 2 or key[1] is not Ellipsis
+            ):  # scikit-learn takes rows as X[rows, ...]
+                raise IndexError(
+                    f"{name} are indexed by row only; their sides are {self._attributes}."
+                )
+            key = key[0]
         if isinstance(key, numbers.Integral):
-            return self._row(int(key))
-        rows = key if isinstance(key, slice) else self._positions(key)
-        return self.map(lambda side: take_rows(side, rows))
-
-    def _row_key(self, key: tuple[Any, ...]) -> Any:
-        # scikit-learn takes rows as X[rows, ...]
-        if len(key) == 2 and key[1] is Ellipsis:
-            return key[0]
-        raise IndexError(
-            f"{type(self).__name__} are indexed by row only; their sides are {self._attributes}."
-        )
-
-    def _positions(self, key: Any) -> npt.NDArray[np.intp]:
-        # for all kinds of sides alike: masks, lists and negative numbers become positions within bounds
-        rows: npt.NDArray[np.intp] = np.arange(len(self))[key]
-        if rows.ndim != 1:
-            raise IndexError(f"{type(self).__name__} take a slice, a mask or a list of rows; got {key!r}.")
-        return rows
-
-    def _row(self, i: int) -> tuple[Any, ...]:
-        if not -len(self) <= i < len(self):
-            raise IndexError(f"Row {i} is out of bounds: these {type(self).__name__} have {len(self)} rows.")
-        return tuple(take_rows(side, i % len(self)) for side in self.sides)
+            if not -len(self) <= int(key) < len(self):
+                raise IndexError(
+                    f"Row {key} is out of bounds: these {name} have {len(self)} rows."
+                )
+            return tuple(take_rows(side, int(key) % len(self)) for side in self.sides)
+        if not isinstance(key, slice):
+            # for all kinds of sides alike: masks, lists and negative numbers become positions within bounds
+            key, given = np.arange(len(self))[key], key
+            if key.ndim != 1:
+                raise IndexError(
+                    f"{name} take a slice, a mask or a list of rows; got {given!r}."
+                )
+        return self.map(lambda side: take_rows(side, key))
 
     def __iter__(self) -> Iterator[NoReturn]:
         # without this, two rows would unpack silently as if they were the two sides
-        raise TypeError(f"{type(self).__name__} cannot be iterated or unpacked; use {self._attributes}.")
+        raise TypeError(
+            f"{type(self).__name__} cannot be iterated or unpacked; use {self._attributes}."
+        )
 
-    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> NoReturn:
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> NoReturn:
         raise TypeError(
             f"{type(self).__name__} cannot become one array: they have {len(self._names)} sides, "
             f"{self._attributes}. To use a scikit-learn transformer on each side, wrap it, "

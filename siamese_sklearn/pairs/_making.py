@@ -10,17 +10,17 @@ from sklearn.utils import check_consistent_length, check_random_state, column_or
 from sklearn.utils.multiclass import check_classification_targets
 
 from siamese_sklearn._checks import check_integer
+from siamese_sklearn._grouping import group_by_class, number_within
+from siamese_sklearn._typing import IntArray
 from siamese_sklearn.pairs._containers import Pairs, Side, Triplets, as_side, take_rows
-from siamese_sklearn.pairs._drawing import class_order, count_pairs, draw_pairs, numbers_within
+from siamese_sklearn.pairs._drawing import count_pairs, draw_pairs
 
 __all__ = ["make_pairs", "make_triplets"]
-
-Indices = npt.NDArray[np.int64]
 
 
 def make_pairs(
     X: Any, y: npt.ArrayLike, *, n_pairs: int | None = None, random_state: Any = None
-) -> tuple[Pairs, Indices]:
+) -> tuple[Pairs, IntArray]:
     """Make pairs out of labelled rows, as many same as different.
 
     No pair comes twice, in either order, and no row is paired with itself. The same pairs are balanced over
@@ -72,15 +72,23 @@ def make_pairs(
     True
     """
     side, labels, rng = _check_rows(X, y, random_state)
-    n_pairs = 2 * len(labels) if n_pairs is None else check_integer("n_pairs", n_pairs, low=2)
+    n_pairs = (
+        2 * len(labels) if n_pairs is None else check_integer("n_pairs", n_pairs, low=2)
+    )
     if n_pairs % 2:
-        raise ValueError(f"`n_pairs` must be even, half same and half different; got {n_pairs}.")
+        raise ValueError(
+            f"`n_pairs` must be even, half same and half different; got {n_pairs}."
+        )
     n_each = min(n_pairs // 2, *count_pairs(labels))
     rows = draw_pairs(labels, n_each, n_each, rng)
-    rows = rng.permuted(rows, axis=1)  # a fair coin decides which row of a pair is on the left
+    rows = rng.permuted(
+        rows, axis=1
+    )  # a fair coin decides which row of a pair is on the left
     shuffled = rng.permutation(2 * n_each)
     left, right = rows[shuffled].T
-    return Pairs(take_rows(side, left), take_rows(side, right)), (shuffled < n_each).astype(np.int64)
+    return Pairs(take_rows(side, left), take_rows(side, right)), (
+        shuffled < n_each
+    ).astype(np.int64)
 
 
 def make_triplets(
@@ -134,7 +142,9 @@ def make_triplets(
     return Triplets(*(take_rows(side, column) for column in rng.permutation(rows).T))
 
 
-def _check_rows(X: Any, y: npt.ArrayLike, random_state: Any) -> tuple[Side, Indices, np.random.Generator]:
+def _check_rows(
+    X: Any, y: npt.ArrayLike, random_state: Any
+) -> tuple[Side, IntArray, np.random.Generator]:
     """Rows, their labels as 0..K-1, and a generator of our own."""
     side = as_side("X", X)
     y = column_or_1d(y)
@@ -143,7 +153,9 @@ def _check_rows(X: Any, y: npt.ArrayLike, random_state: Any) -> tuple[Side, Indi
     classes, labels, counts = np.unique(y, return_inverse=True, return_counts=True)
     if len(classes) < 2:
         found = "1 class" if len(classes) else "0 classes"
-        raise ValueError(f"`y` must have at least 2 classes for anything to be different; got {found}.")
+        raise ValueError(
+            f"`y` must have at least 2 classes for anything to be different; got {found}."
+        )
     if counts.max() < 2:
         raise ValueError(
             "`y` must have a class of at least 2 rows for anything to be the same; each "
@@ -153,22 +165,31 @@ def _check_rows(X: Any, y: npt.ArrayLike, random_state: Any) -> tuple[Side, Indi
     return side, labels.astype(np.int64), np.random.default_rng(seed)
 
 
-def _triplets(labels: Indices, n_triplets: int | None, rng: np.random.Generator) -> Indices:
+def _triplets(
+    labels: IntArray, n_triplets: int | None, rng: np.random.Generator
+) -> IntArray:
     """Anchor, positive, negative (n_triplets, 3).
 
     An anchor has (c - 1)(n - c) triplets, c the size of its class. They are numbered and cut into as many
     equal parts as the anchor comes up, and one is drawn out of each part: distinct where that is possible.
     """
-    order, start, counts = class_order(labels, rng)
-    anchors = rng.permutation(np.flatnonzero(counts[labels[order]] > 1))  # places in `order`
-    times, rest = divmod(len(anchors) if n_triplets is None else n_triplets, len(anchors))
+    order, start, counts = group_by_class(labels, rng)
+    anchors = rng.permutation(
+        np.flatnonzero(counts[labels[order]] > 1)
+    )  # places in `order`
+    times, rest = divmod(
+        len(anchors) if n_triplets is None else n_triplets, len(anchors)
+    )
     repeats = times + (np.arange(len(anchors)) < rest)
-    group, part = numbers_within(repeats)
+    group, part = number_within(repeats)
     anchor = anchors[group]
     own = labels[order[anchor]]
     n_others = len(labels) - counts[own]
     possible = (counts[own] - 1) * n_others
-    low, high = part * possible // repeats[group], (part + 1) * possible // repeats[group]
+    low, high = (
+        part * possible // repeats[group],
+        (part + 1) * possible // repeats[group],
+    )
     number = rng.integers(low, np.maximum(high, low + 1))
     positive = start[own] + number // n_others
     positive += positive >= anchor  # skip the anchor

@@ -32,7 +32,9 @@ def _if_inner_has(name: str) -> Callable[[Method], Method]:
 
 
 # scikit-learn's own wrapping of the output is off: the inner transformer does it, for each side
-class PairTransformer(TransformerMixin, MetaEstimatorMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class PairTransformer(
+    TransformerMixin, MetaEstimatorMixin, BaseEstimator, auto_wrap_output_keys=None
+):  # type: ignore[call-arg]
     """Apply one transformer to both sides of `Pairs`, and to plain X as it is.
 
     The way to put a scaler, a decomposition or a vectoriser before a pair classifier inside a Pipeline. Both
@@ -158,7 +160,9 @@ class PairTransformer(TransformerMixin, MetaEstimatorMixin, BaseEstimator, auto_
         return _on_each_side(self.transformer_.inverse_transform, X)
 
     @_if_inner_has("get_feature_names_out")
-    def get_feature_names_out(self, input_features: npt.ArrayLike | None = None) -> npt.NDArray[np.object_]:
+    def get_feature_names_out(
+        self, input_features: npt.ArrayLike | None = None
+    ) -> npt.NDArray[np.object_]:
         """Names of the transformer's output features.
 
         Parameters
@@ -172,7 +176,9 @@ class PairTransformer(TransformerMixin, MetaEstimatorMixin, BaseEstimator, auto_
             Those of one side; both sides have the same.
         """
         check_is_fitted(self)
-        names: npt.NDArray[np.object_] = self.transformer_.get_feature_names_out(input_features)
+        names: npt.NDArray[np.object_] = self.transformer_.get_feature_names_out(
+            input_features
+        )
         return names
 
     @_if_inner_has("set_output")
@@ -188,7 +194,9 @@ class PairTransformer(TransformerMixin, MetaEstimatorMixin, BaseEstimator, auto_
         -------
         self : PairTransformer
         """
-        self.transformer.set_output(transform=transform)  # for the next fit: `clone` copies this setting
+        self.transformer.set_output(
+            transform=transform
+        )  # for the next fit: `clone` copies this setting
         if hasattr(self, "transformer_"):
             self.transformer_.set_output(transform=transform)
         return self
@@ -266,6 +274,8 @@ _STACKS: dict[str, Callable[[tuple[Side, ...]], Side]] = {
     "sparse matrix": lambda sides: sparse.vstack(sides, format="csr"),
     "pandas frame": lambda sides: pd.concat(sides, ignore_index=True),
     # polars is optional: who hands us its frames has imported it
-    "polars frame": lambda sides: sys.modules["polars"].concat(sides, how="vertical_relaxed"),
+    "polars frame": lambda sides: sys.modules["polars"].concat(
+        sides, how="vertical_relaxed"
+    ),
     "array": np.concatenate,
 }

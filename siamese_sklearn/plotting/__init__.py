@@ -11,4 +11,9 @@ from siamese_sklearn.plotting._neighbors import NeighborsDisplay
 from siamese_sklearn.plotting._pair_scores import PairScoreDisplay
 from siamese_sklearn.plotting._training_curve import TrainingCurveDisplay
 
-__all__ = ["EmbeddingDisplay", "NeighborsDisplay", "PairScoreDisplay", "TrainingCurveDisplay"]
+__all__ = [
+    "EmbeddingDisplay",
+    "NeighborsDisplay",
+    "PairScoreDisplay",
+    "TrainingCurveDisplay",
+]

@@ -9,7 +9,15 @@ from sklearn.pipeline import Pipeline
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["BLUE", "GREEN", "ORANGE", "VERMILLION", "axes_to_draw_on", "check_matplotlib", "last_step"]
+__all__ = [
+    "BLUE",
+    "GREEN",
+    "ORANGE",
+    "VERMILLION",
+    "axes_to_draw_on",
+    "check_matplotlib",
+    "last_step",
+]
 
 # Okabe & Ito 2008, "Color Universal Design": told apart under the common kinds of colour blindness
 BLUE, GREEN, ORANGE, VERMILLION = "#0072B2", "#009E73", "#E69F00", "#D55E00"
@@ -26,7 +34,9 @@ def check_matplotlib(display: type) -> None:
         ) from error
 
 
-def axes_to_draw_on(display: type, ax: Axes | None, figsize: tuple[float, float] | None = None) -> Axes:
+def axes_to_draw_on(
+    display: type, ax: Axes | None, figsize: tuple[float, float] | None = None
+) -> Axes:
     """Give `ax`, checked, or the axes of a new figure."""
     check_matplotlib(display)
     import matplotlib.pyplot as plt
@@ -35,7 +45,9 @@ def axes_to_draw_on(display: type, ax: Axes | None, figsize: tuple[float, float]
     if ax is None:
         return plt.subplots(figsize=figsize, layout="constrained")[1]
     if not isinstance(ax, Axes):
-        raise TypeError(f"`ax` must be one matplotlib Axes or None; got {type(ax).__name__}.")
+        raise TypeError(
+            f"`ax` must be one matplotlib Axes or None; got {type(ax).__name__}."
+        )
     return ax
 
 

@@ -74,7 +74,11 @@ class EmbeddingDisplay:
     legend_: Legend | None
 
     def __init__(
-        self, points: FloatArray, y: npt.NDArray[Any] | None = None, *, explained: FloatArray | None = None
+        self,
+        points: FloatArray,
+        y: npt.NDArray[Any] | None = None,
+        *,
+        explained: FloatArray | None = None,
     ) -> None:
         self.points = points
         self.y = y
@@ -123,9 +127,15 @@ class EmbeddingDisplay:
                 "Pipeline that ends in a classifier, pass the part that embeds: pipeline[:-1]."
             )
         if isinstance(X, Sides):
-            raise TypeError(f"X must be rows; got {type(X).__name__}. Pass one side of them.")
+            raise TypeError(
+                f"X must be rows; got {type(X).__name__}. Pass one side of them."
+            )
         return cls.from_predictions(
-            estimator.transform(X), y, ax=ax, legend=legend, scatter_kwargs=scatter_kwargs
+            estimator.transform(X),
+            y,
+            ax=ax,
+            legend=legend,
+            scatter_kwargs=scatter_kwargs,
         )
 
     @classmethod
@@ -169,7 +179,11 @@ class EmbeddingDisplay:
         return display.plot(ax, legend=legend, scatter_kwargs=scatter_kwargs)
 
     def plot(
-        self, ax: Axes | None = None, *, legend: bool = True, scatter_kwargs: dict[str, Any] | None = None
+        self,
+        ax: Axes | None = None,
+        *,
+        legend: bool = True,
+        scatter_kwargs: dict[str, Any] | None = None,
     ) -> Self:
         """Draw the points.
 
@@ -203,12 +217,18 @@ class EmbeddingDisplay:
         if self.y is not None:
             names, codes = np.unique(self.y, return_inverse=True)
             named = len(names) <= _MOST_NAMED
-            colours = {"cmap": "tab10", "vmin": 0, "vmax": 9} if named else {"cmap": "turbo"}
+            colours = (
+                {"cmap": "tab10", "vmin": 0, "vmax": 9} if named else {"cmap": "turbo"}
+            )
             options = {"c": codes} | colours | options
         self.scatter_ = self.ax_.scatter(x, y, **options)
-        self.legend_ = self._name(names) if legend and 0 < len(names) <= _MOST_NAMED else None
+        self.legend_ = (
+            self._name(names) if legend and 0 < len(names) <= _MOST_NAMED else None
+        )
         self.ax_.set(xlabel=self._axis(0), ylabel=self._axis(1))
-        self.ax_.set_aspect("equal", adjustable="box" if self._shares_limits() else "datalim")
+        self.ax_.set_aspect(
+            "equal", adjustable="box" if self._shares_limits() else "datalim"
+        )
         return self
 
     def _shares_limits(self) -> bool:
@@ -223,10 +243,18 @@ class EmbeddingDisplay:
         return f"{('first', 'second')[number]} principal component ({share:.0f} % of variance)"
 
     def _name(self, names: npt.NDArray[Any]) -> Legend:
-        handles, _ = self.scatter_.legend_elements(num=list(range(len(names))), alpha=1.0)
+        handles, _ = self.scatter_.legend_elements(
+            num=list(range(len(names))), alpha=1.0
+        )
         place: dict[str, Any] = {"loc": "best"}
-        if self.figure_.get_layout_engine() is not None:  # it makes room beside the axes
-            place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False}
+        if (
+            self.figure_.get_layout_engine() is not None
+        ):  # it makes room beside the axes
+            place = {
+                "loc": "center left",
+                "bbox_to_anchor": (1.0, 0.5),
+                "frameon": False,
+            }
         return self.ax_.legend(handles, map(str, names.tolist()), **place)
 
 
@@ -242,7 +270,9 @@ def _check_embeddings(Z: npt.ArrayLike) -> FloatArray:
             f"Z must have at least 2 rows and 2 components to lie in the plane; got shape {embeddings.shape}."
         )
     if not np.isfinite(embeddings).all():
-        raise ValueError(f"Z must be finite; {int((~np.isfinite(embeddings)).sum())} are NaN or infinite.")
+        raise ValueError(
+            f"Z must be finite; {int((~np.isfinite(embeddings)).sum())} are NaN or infinite."
+        )
     return embeddings.astype(np.float64)
 
 
@@ -250,7 +280,9 @@ def _in_the_plane(embeddings: FloatArray) -> tuple[FloatArray, FloatArray | None
     """Points (n, 2), and the share of the variance along each axis if they are projected."""
     if embeddings.shape[1] == 2:
         return embeddings, None
-    if np.ptp(embeddings, axis=0).max() == 0:  # collapsed: there is no variance to share
+    if (
+        np.ptp(embeddings, axis=0).max() == 0
+    ):  # collapsed: there is no variance to share
         return np.zeros((len(embeddings), 2)), np.zeros(2)
     reduction = PCA(2, svd_solver="full").fit(embeddings)
     return reduction.transform(embeddings), reduction.explained_variance_ratio_

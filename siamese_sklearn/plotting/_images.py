@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from siamese_sklearn._typing import Array
+
 __all__ = ["as_images", "scaled"]
 
-Array = npt.NDArray[Any]
 
-
-def as_images(name: str, X: npt.ArrayLike, image_shape: tuple[int, ...] | None) -> Array:
+def as_images(
+    name: str, X: npt.ArrayLike, image_shape: tuple[int, ...] | None
+) -> Array:
     """Images as matplotlib takes them: (n, H, W) or (n, H, W, 3)."""
     rows = np.asarray(X)
     if rows.ndim == 2 and image_shape is not None:
@@ -23,7 +23,11 @@ def as_images(name: str, X: npt.ArrayLike, image_shape: tuple[int, ...] | None) 
         rows = rows.reshape(len(rows), *image_shape)
     is_image = rows.ndim == 3 or (rows.ndim == 4 and rows.shape[1] in (1, 3))
     if rows.dtype.kind not in "biuf" or not is_image:
-        hint = " Pass `image_shape`, e.g. (8, 8), if its rows are flat images." if rows.ndim == 2 else ""
+        hint = (
+            " Pass `image_shape`, e.g. (8, 8), if its rows are flat images."
+            if rows.ndim == 2
+            else ""
+        )
         raise ValueError(
             f"`{name}` must be images of shape (n, H, W), (n, 1, H, W) or (n, 3, H, W); got {rows.dtype} of "
             f"shape {rows.shape}.{hint}"

@@ -8,8 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from siamese_sklearn._checks import check_integer
+from siamese_sklearn._typing import Array
 from siamese_sklearn._validation import check_names
-from siamese_sklearn.plotting._drawing import BLUE, VERMILLION, axes_to_draw_on, check_matplotlib
+from siamese_sklearn.plotting._drawing import (
+    BLUE,
+    VERMILLION,
+    axes_to_draw_on,
+    check_matplotlib,
+)
 from siamese_sklearn.plotting._images import as_images, scaled
 from siamese_sklearn.plotting._search import check_neighbors, similarity
 
@@ -21,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NeighborsDisplay"]
 
-Array = npt.NDArray[Any]
 
 _GAP = 0.3  # between images, in heights of an image: room for a label
 _INCHES = 0.9  # of an image and its gap
@@ -149,7 +154,14 @@ class NeighborsDisplay:
             )
         nearest = np.argsort(-score, axis=1, kind="stable")[:, :n_neighbors]
         return cls.from_predictions(
-            X_query, X_gallery, nearest, y_query, y_gallery, image_shape=image_shape, ax=ax, cmap=cmap
+            X_query,
+            X_gallery,
+            nearest,
+            y_query,
+            y_gallery,
+            image_shape=image_shape,
+            ax=ax,
+            cmap=cmap,
         )
 
     @classmethod
@@ -200,7 +212,9 @@ class NeighborsDisplay:
             queries,
             gallery[index],
             y_query=None if y_query is None else check_names(y_query, queries),
-            y_neighbors=None if y_gallery is None else check_names(y_gallery, gallery)[index],
+            y_neighbors=None
+            if y_gallery is None
+            else check_names(y_gallery, gallery)[index],
         )
         return display.plot(ax, cmap=cmap)
 
@@ -227,9 +241,17 @@ class NeighborsDisplay:
             If `ax` is no Axes.
         """
         n_queries, n_neighbors = self.neighbor_images.shape[:2]
-        width: Any = np.full(1 + n_neighbors, self.neighbor_images.shape[3] / self.neighbor_images.shape[2])
+        width: Any = np.full(
+            1 + n_neighbors,
+            self.neighbor_images.shape[3] / self.neighbor_images.shape[2],
+        )
         width[0] = self.query_images.shape[2] / self.query_images.shape[1]
-        left = np.cumsum(width + _GAP) - width - _GAP + _GAP * (np.arange(1 + n_neighbors) > 0)
+        left = (
+            np.cumsum(width + _GAP)
+            - width
+            - _GAP
+            + _GAP * (np.arange(1 + n_neighbors) > 0)
+        )
         top: Any = -np.arange(n_queries) * (1 + _GAP)
         right, bottom = left[-1] + width[-1], top[-1] - 1 - _GAP
         figsize = (_INCHES * right + 0.8, 0.8 - _INCHES * bottom)
@@ -241,19 +263,27 @@ class NeighborsDisplay:
         for i, j in np.ndindex(self.images_.shape):
             image = queries[i] if j == 0 else neighbors[i, j - 1]
             extent = (left[j], left[j] + width[j], top[i] - 1, top[i])
-            self.images_[i, j] = self.ax_.imshow(image, cmap=cmap, vmin=0.0, vmax=1.0, extent=extent)
+            self.images_[i, j] = self.ax_.imshow(
+                image, cmap=cmap, vmin=0.0, vmax=1.0, extent=extent
+            )
             self.frames_[i, j] = self._draw_frame(i, j, left[j], top[i], width[j])
         self._name_rows_and_columns(left + width / 2, top - 0.5)
         self.ax_.set(xlim=(-0.1, right + 0.1), ylim=(bottom, 0.1), aspect="equal")
         self.legend_ = self._name_frames()
         return self
 
-    def _draw_frame(self, i: int, j: int, left: float, top: float, width: float) -> Rectangle:
+    def _draw_frame(
+        self, i: int, j: int, left: float, top: float, width: float
+    ) -> Rectangle:
         """Frame an image whose height is 1, with its class below where that is not the query's."""
         from matplotlib.patches import Rectangle
 
         is_right = self._is_right(i, j)
-        colour, line = {True: (BLUE, "-"), False: (VERMILLION, "--"), None: ("silver", "-")}[is_right]
+        colour, line = {
+            True: (BLUE, "-"),
+            False: (VERMILLION, "--"),
+            None: ("silver", "-"),
+        }[is_right]
         frame = Rectangle(
             (left, top - 1),
             width,
@@ -266,7 +296,14 @@ class NeighborsDisplay:
         self.ax_.add_patch(frame)
         if j > 0 and self.y_neighbors is not None and not is_right:
             name = str(self.y_neighbors[i, j - 1])
-            self.ax_.text(left + width / 2, top - 1.04, name, ha="center", va="top", fontsize="small")
+            self.ax_.text(
+                left + width / 2,
+                top - 1.04,
+                name,
+                ha="center",
+                va="top",
+                fontsize="small",
+            )
         return frame
 
     def _is_right(self, i: int, j: int) -> bool | None:
@@ -278,7 +315,9 @@ class NeighborsDisplay:
     def _name_rows_and_columns(self, x: Array, y: Array) -> None:
         self.ax_.xaxis.tick_top()
         self.ax_.set_xticks(x, ["query", "nearest", *map(str, range(2, len(x)))])
-        self.ax_.set_yticks(y, [""] * len(y) if self.y_query is None else map(str, self.y_query))
+        self.ax_.set_yticks(
+            y, [""] * len(y) if self.y_query is None else map(str, self.y_query)
+        )
         self.ax_.tick_params(length=0)
         self.ax_.spines[:].set_visible(False)
 
@@ -289,7 +328,18 @@ class NeighborsDisplay:
             return None
         handles = [
             Patch(fill=False, edgecolor=BLUE, linewidth=2, label="class of the query"),
-            Patch(fill=False, edgecolor=VERMILLION, linewidth=2, linestyle="--", label="another class"),
+            Patch(
+                fill=False,
+                edgecolor=VERMILLION,
+                linewidth=2,
+                linestyle="--",
+                label="another class",
+            ),
         ]
-        place: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "ncols": 2, "frameon": False}
+        place: Any = {
+            "loc": "upper center",
+            "bbox_to_anchor": (0.5, 0.0),
+            "ncols": 2,
+            "frameon": False,
+        }
         return self.ax_.legend(handles=handles, **place)

@@ -11,7 +11,13 @@ from siamese_sklearn._checks import check_integer, check_number
 from siamese_sklearn._validation import check_same
 from siamese_sklearn.metrics._verification import check_scored_pairs
 from siamese_sklearn.pairs import Pairs, make_pairs
-from siamese_sklearn.plotting._drawing import BLUE, VERMILLION, axes_to_draw_on, check_matplotlib, last_step
+from siamese_sklearn.plotting._drawing import (
+    BLUE,
+    VERMILLION,
+    axes_to_draw_on,
+    check_matplotlib,
+    last_step,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -209,7 +215,10 @@ class PairScoreDisplay:
         self.ax_ = axes_to_draw_on(type(self), ax)
         self.figure_ = self.ax_.figure
         far, frr = self._rates()
-        kinds = [(~self.same, f"different pairs{far}", VERMILLION), (self.same, f"same pairs{frr}", BLUE)]
+        kinds = [
+            (~self.same, f"different pairs{far}", VERMILLION),
+            (self.same, f"same pairs{frr}", BLUE),
+        ]
         self.different_, self.same_ = (
             self.ax_.bar(
                 edges[:-1],
@@ -226,7 +235,10 @@ class PairScoreDisplay:
         self.threshold_line_ = None
         if self.threshold is not None:
             self.threshold_line_ = self.ax_.axvline(
-                self.threshold, color="black", linestyle="--", label=f"threshold {self.threshold:.3g}"
+                self.threshold,
+                color="black",
+                linestyle="--",
+                label=f"threshold {self.threshold:.3g}",
             )
             handles.append(self.threshold_line_)
         self.legend_ = self.ax_.legend(handles=handles)

@@ -8,38 +8,46 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from siamese_sklearn._estimators.base import SiameseBase
-from siamese_sklearn._estimators.pair_classifier import SiamesePairClassifier
-from siamese_sklearn._net import embedding_distance
-from siamese_sklearn._validation import check_rows
+from siamese_sklearn._estimators import SiameseBase
 from siamese_sklearn.distances import pairwise
 from siamese_sklearn.plotting._drawing import last_step
 
 __all__ = ["check_neighbors", "similarity"]
 
 
-def similarity(estimator: Any, X_query: Any, X_gallery: Any) -> npt.NDArray[np.floating[Any]]:
+def similarity(
+    estimator: Any, X_query: Any, X_gallery: Any
+) -> npt.NDArray[np.floating[Any]]:
     """How alike each query and each row of the gallery are, (n, m)."""
-    (last, queries), (_, gallery) = last_step(estimator, X_query), last_step(estimator, X_gallery)
-    if isinstance(last, SiamesePairClassifier):  # of any architecture, with any head
-        queries = last._codes(check_rows(last, queries, reset=False), 0)
-        return last._cross(queries, last._codes(check_rows(last._side(1), gallery, reset=False), 1))
+    (last, queries), (_, gallery) = (
+        last_step(estimator, X_query),
+        last_step(estimator, X_gallery),
+    )
+    if isinstance(last, SiameseBase):  # of any architecture, with any head
+        return last._cross(queries, gallery)
     if not hasattr(last, "transform"):
         raise TypeError(
             f"`estimator` must embed rows or compare them; {type(last).__name__} has no `transform`. Of a "
             "Pipeline that ends in a classifier, pass the part that embeds: pipeline[:-1]."
         )
     left, right = (
-        torch.from_numpy(np.asarray(last.transform(rows), dtype=np.float64)) for rows in (queries, gallery)
+        torch.from_numpy(np.asarray(last.transform(rows), dtype=np.float64))
+        for rows in (queries, gallery)
     )
-    distance = embedding_distance(last.net_) if isinstance(last, SiameseBase) else "euclidean"
-    score: npt.NDArray[np.float64] = -pairwise(left, right, distance=distance).numpy()
+    score: npt.NDArray[np.float64] = -pairwise(left, right).numpy()
     return score
 
 
-def check_neighbors(neighbors: npt.ArrayLike, n_queries: int, n_gallery: int) -> npt.NDArray[np.int64]:
+def check_neighbors(
+    neighbors: npt.ArrayLike, n_queries: int, n_gallery: int
+) -> npt.NDArray[np.int64]:
     index = np.asarray(neighbors)
-    if index.dtype.kind not in "iu" or index.ndim != 2 or index.shape[0] != n_queries or not index.size:
+    if (
+        index.dtype.kind not in "iu"
+        or index.ndim != 2
+        or index.shape[0] != n_queries
+        or not index.size
+    ):
         raise ValueError(
             f"`neighbors` must hold integers, of shape ({n_queries}, k), a row for each query; got "
             f"{index.dtype} of shape {index.shape}."

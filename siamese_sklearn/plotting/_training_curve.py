@@ -6,13 +6,19 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from siamese_sklearn._checks import check_number
-from siamese_sklearn._estimators.base import SiameseBase
-from siamese_sklearn.plotting._drawing import BLUE, GREEN, ORANGE, axes_to_draw_on, check_matplotlib
+from siamese_sklearn._estimators import SiameseBase
+from siamese_sklearn._typing import DoubleArray
+from siamese_sklearn.plotting._drawing import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    axes_to_draw_on,
+    check_matplotlib,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,8 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 __all__ = ["TrainingCurveDisplay"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class TrainingCurveDisplay:
@@ -81,11 +85,11 @@ class TrainingCurveDisplay:
 
     def __init__(
         self,
-        train_loss: FloatArray,
+        train_loss: DoubleArray,
         *,
-        n_active: FloatArray | None = None,
-        spread: FloatArray | None = None,
-        valid_score: FloatArray | None = None,
+        n_active: DoubleArray | None = None,
+        spread: DoubleArray | None = None,
+        valid_score: DoubleArray | None = None,
         n_possible: float | None = None,
     ) -> None:
         self.train_loss = train_loss
@@ -122,7 +126,11 @@ class TrainingCurveDisplay:
             If it has not been fitted.
         """
         check_matplotlib(cls)
-        steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
+        steps = (
+            [step for _, step in estimator.steps]
+            if isinstance(estimator, Pipeline)
+            else [estimator]
+        )
         trained = [step for step in steps if isinstance(step, SiameseBase)]
         if len(trained) != 1:
             raise TypeError(
@@ -173,7 +181,9 @@ class TrainingCurveDisplay:
                 f"{len(rows)} rows, {sum('train_loss' in row for row in rows)} of them with it."
             )
         if n_possible is not None:
-            n_possible = check_number("n_possible", n_possible, low=0.0, low_open=True, also=" or None")
+            n_possible = check_number(
+                "n_possible", n_possible, low=0.0, low_open=True, also=" or None"
+            )
         return cls(
             np.array([row["train_loss"] for row in rows], dtype=np.float64),
             n_active=_column(rows, "n_active"),
@@ -207,18 +217,31 @@ class TrainingCurveDisplay:
 
         self.figure_ = self.ax_.figure
         others = [self.n_active, self.spread, self.valid_score]
-        self.share_ax_ = None if all(values is None for values in others) else self.ax_.twinx()
-        self.loss_line_ = self._line(self.ax_, self.train_loss, "training loss", color="black")
+        self.share_ax_ = (
+            None if all(values is None for values in others) else self.ax_.twinx()
+        )
+        self.loss_line_ = self._line(
+            self.ax_, self.train_loss, "training loss", color="black"
+        )
         share, active = self._active()
         self.active_line_ = self._share(share, active, color=ORANGE, linestyle="--")
-        self.spread_line_ = self._share(self.spread, "spread", color=BLUE, linestyle=":")
-        self.valid_score_line_ = self._share(self.valid_score, "held-out score", color=GREEN, linestyle="-.")
+        self.spread_line_ = self._share(
+            self.spread, "spread", color=BLUE, linestyle=":"
+        )
+        self.valid_score_line_ = self._share(
+            self.valid_score, "held-out score", color=GREEN, linestyle="-."
+        )
         self.ax_.set(xlabel="epoch", ylabel="training loss")
         self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True))
         if self.share_ax_ is not None:
             self.share_ax_.set_ylabel("share or score")
             self.share_ax_.set_ylim(0.0, max(1.05, self.share_ax_.get_ylim()[1]))
-        lines = [self.loss_line_, self.active_line_, self.spread_line_, self.valid_score_line_]
+        lines = [
+            self.loss_line_,
+            self.active_line_,
+            self.spread_line_,
+            self.valid_score_line_,
+        ]
         self.legend_ = self.ax_.legend(
             handles=[line for line in lines if line is not None],
             loc="lower center",
@@ -228,7 +251,7 @@ class TrainingCurveDisplay:
         )
         return self
 
-    def _active(self) -> tuple[FloatArray | None, str]:
+    def _active(self) -> tuple[DoubleArray | None, str]:
         """Give what is drawn of `n_active`, and its name."""
         if self.n_active is None:
             return None, ""
@@ -238,17 +261,21 @@ class TrainingCurveDisplay:
         share = self.n_active / first if len(first) else self.n_active
         return share, "active, relative to the first epoch"
 
-    def _share(self, values: FloatArray | None, label: str, **style: Any) -> Line2D | None:
+    def _share(
+        self, values: DoubleArray | None, label: str, **style: Any
+    ) -> Line2D | None:
         if values is None or self.share_ax_ is None:
             return None
         return self._line(self.share_ax_, values, label, **style)
 
-    def _line(self, ax: Axes, values: FloatArray, label: str, **style: Any) -> Line2D:
+    def _line(self, ax: Axes, values: DoubleArray, label: str, **style: Any) -> Line2D:
         marker = "o" if len(values) < 2 else ""  # one epoch makes no line
-        return ax.plot(np.arange(1, len(values) + 1), values, label=label, marker=marker, **style)[0]
+        return ax.plot(
+            np.arange(1, len(values) + 1), values, label=label, marker=marker, **style
+        )[0]
 
 
-def _column(rows: list[Mapping[str, Any]], key: str) -> FloatArray | None:
+def _column(rows: list[Mapping[str, Any]], key: str) -> DoubleArray | None:
     """Values of all epochs, NaN where one has none; None if none has."""
     if not any(key in row for row in rows):
         return None

@@ -56,25 +56,38 @@ def make_network(
     ValueError, TypeError
         If a tower cannot be built or does not fit the data, or two are given where one is used.
     """
-    if isinstance(tower, tuple) and (architecture != "pseudo_siamese" or len(tower) != 2):
+    if isinstance(tower, tuple) and (
+        architecture != "pseudo_siamese" or len(tower) != 2
+    ):
         raise ValueError(
             '`tower` can be a tuple of two, (left, right), for architecture="pseudo_siamese" only; got '
             f"{len(tower)} with architecture={architecture!r}."
         )
     if architecture == "two_channel":
         return TwoChannelNetwork(_fitted_tower(tower, lambda: _stacked(slices), 1))
+    # Built-in towers never write into their input.
+    towers = tower if isinstance(tower, tuple) else (tower,)
+    built_in = all(isinstance(each, str | TowerSpec) for each in towers)
     # On a line, unit norm would leave nothing but the sign, and no gradient to learn from.
-    options = {"normalize": normalize and n_components > 1, "may_write": not _is_ours(tower)}
+    options = {"normalize": normalize and n_components > 1, "may_write": not built_in}
     if architecture == "pseudo_siamese":
         left, right = tower if isinstance(tower, tuple) else (tower, tower)
-        left = _fitted_tower(left, lambda: (sides[0] for sides in slices()), n_components)
-        right = _fitted_tower(right, lambda: (sides[-1] for sides in slices()), n_components)
+        left = _fitted_tower(
+            left, lambda: (sides[0] for sides in slices()), n_components
+        )
+        right = _fitted_tower(
+            right, lambda: (sides[-1] for sides in slices()), n_components
+        )
         return PseudoSiameseNetwork(left, right, n_components, **options)
-    shared = _fitted_tower(tower, lambda: (side for sides in slices() for side in sides), n_components)
+    shared = _fitted_tower(
+        tower, lambda: (side for sides in slices() for side in sides), n_components
+    )
     return SiameseNetwork(shared, n_components, **options)
 
 
-def _fitted_tower(tower: Any, batches: Callable[[], Iterable[Tensor]], width: int) -> nn.Module:
+def _fitted_tower(
+    tower: Any, batches: Callable[[], Iterable[Tensor]], width: int
+) -> nn.Module:
     first = next(iter(batches()))[:_ROWS_TRIED]
     module = make_tower(tower, first.cpu(), width)
     for layer in module.modules():
@@ -90,9 +103,3 @@ def _stacked(slices: Slices) -> Iterable[Tensor]:
         yield stack_channels(left, right)
         if left is not right:
             yield stack_channels(right, left)
-
-
-def _is_ours(tower: Any) -> bool:
-    """Whether towers are built-in ones, which never write into their input."""
-    towers = tower if isinstance(tower, tuple) else (tower,)
-    return all(isinstance(each, str | TowerSpec) for each in towers)

@@ -56,11 +56,19 @@ class CNNTower(TowerSpec):
         self.dropout = dropout
 
     def build(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
-        dropout = check_number("CNNTower.dropout", self.dropout, low=0, high=1, high_open=True)
+        dropout = check_number(
+            "CNNTower.dropout", self.dropout, low=0, high=1, high_open=True
+        )
         width, height, breadth = _image_shape(input_shape)
-        layers: list[nn.Module] = [Standardize((width, height, breadth)), _ChannelsLast()]
+        layers: list[nn.Module] = [
+            Standardize((width, height, breadth)),
+            _ChannelsLast(),
+        ]
         for size in self._sizes():
-            layers += [nn.Conv2d(width, size, 3, padding=1, bias=False), nn.BatchNorm2d(size)]
+            layers += [
+                nn.Conv2d(width, size, 3, padding=1, bias=False),
+                nn.BatchNorm2d(size),
+            ]
             layers.append(activation_layer(self, self.activation))
             if min(height, breadth) >= 2:
                 layers.append(nn.MaxPool2d(2))
@@ -78,7 +86,9 @@ class CNNTower(TowerSpec):
         name = "CNNTower.channels"
         sizes: Any = self.channels
         if not isinstance(sizes, Sequence) or len(sizes) == 0:
-            raise TypeError(f"`{name}` must be a sequence of integers, such as (32, 64); got {sizes!r}.")
+            raise TypeError(
+                f"`{name}` must be a sequence of integers, such as (32, 64); got {sizes!r}."
+            )
         return [check_integer(name, size, low=1) for size in sizes]
 
 

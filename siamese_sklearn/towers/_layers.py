@@ -39,7 +39,9 @@ class Standardize(nn.Module):
     mean: Tensor
     inverse_scale: Tensor
 
-    def __init__(self, row_shape: tuple[int, ...], clip: float = math.inf, noise: float = 0.0) -> None:
+    def __init__(
+        self, row_shape: tuple[int, ...], clip: float = math.inf, noise: float = 0.0
+    ) -> None:
         super().__init__()
         self.row_shape = row_shape
         self.clip = clip
@@ -64,18 +66,22 @@ class Standardize(nn.Module):
         squares = torch.zeros_like(mean)  # sum of the squared deviations from the mean
         for batch in batches:
             rows = batch.cpu().reshape(len(batch), *self.row_shape).double()
-            variance, batch_mean = torch.var_mean(rows, dim=(0, *range(2, rows.ndim)), correction=0)
+            variance, batch_mean = torch.var_mean(
+                rows, dim=(0, *range(2, rows.ndim)), correction=0
+            )
             n = rows.numel() // self.row_shape[0]
             share = n / (n_seen + n)
             step = batch_mean - mean
             mean += share * step
             squares += n * variance + n_seen * share * step.square()
             n_seen += n
-        self._set(mean, (squares / n_seen).sqrt())
-
-    def _set(self, mean: Tensor, scale: Tensor) -> None:
-        rounding = 1e-7 * mean.abs() + torch.finfo(torch.float32).tiny  # what float32 alone would leave
-        inverse_scale = torch.where(scale <= rounding, torch.ones_like(scale), 1 / scale)
+        scale = (squares / n_seen).sqrt()
+        rounding = (
+            1e-7 * mean.abs() + torch.finfo(torch.float32).tiny
+        )  # what float32 alone would leave
+        inverse_scale = torch.where(
+            scale <= rounding, torch.ones_like(scale), 1 / scale
+        )
         self.mean.copy_(mean.reshape(self.mean.shape))
         self.inverse_scale.copy_(inverse_scale.reshape(self.mean.shape))
 

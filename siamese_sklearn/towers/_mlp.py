@@ -60,11 +60,15 @@ class MLPTower(TowerSpec):
         self.noise = noise
 
     def build(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
-        dropout = check_number("MLPTower.dropout", self.dropout, low=0, high=1, high_open=True)
+        dropout = check_number(
+            "MLPTower.dropout", self.dropout, low=0, high=1, high_open=True
+        )
         noise = check_number("MLPTower.noise", self.noise, low=0)
         clip = self.clip
         if clip != math.inf:
-            clip = check_number("MLPTower.clip", clip, low=0, low_open=True, also=" or infinity")
+            clip = check_number(
+                "MLPTower.clip", clip, low=0, low_open=True, also=" or infinity"
+            )
         width = math.prod(input_shape)
         layers: list[nn.Module] = [Standardize((width,), clip, noise)]
         for size in self._sizes():
@@ -78,5 +82,7 @@ class MLPTower(TowerSpec):
         name = "MLPTower.hidden_layer_sizes"
         sizes: Any = self.hidden_layer_sizes
         if not isinstance(sizes, Sequence):
-            raise TypeError(f"`{name}` must be a sequence of integers, such as (256,); got {sizes!r}.")
+            raise TypeError(
+                f"`{name}` must be a sequence of integers, such as (256,); got {sizes!r}."
+            )
         return [check_integer(name, size, low=1) for size in sizes]

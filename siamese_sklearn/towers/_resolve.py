@@ -18,7 +18,9 @@ __all__ = ["TOWERS", "TowerLike", "is_cnn", "make_tower"]
 
 TOWERS: dict[str, type[TowerSpec]] = {"mlp": MLPTower, "cnn": CNNTower}
 
-TowerLike: TypeAlias = str | TowerSpec | nn.Module | Callable[[tuple[int, ...], int], nn.Module]
+TowerLike: TypeAlias = (
+    str | TowerSpec | nn.Module | Callable[[tuple[int, ...], int], nn.Module]
+)
 
 
 def make_tower(tower: TowerLike, rows: Tensor, n_components: int) -> nn.Module:
@@ -60,7 +62,9 @@ def _has_image_shape(input_shape: tuple[int, ...]) -> bool:
     return len(input_shape) in (2, 3)
 
 
-def _build(tower: TowerLike, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
+def _build(
+    tower: TowerLike, input_shape: tuple[int, ...], n_components: int
+) -> nn.Module:
     if isinstance(tower, str):
         name = check_option("tower", tower, ("auto", *TOWERS))
         if name == "auto":
@@ -76,18 +80,16 @@ def _build(tower: TowerLike, input_shape: tuple[int, ...], n_components: int) ->
             f"`tower` is the class {tower.__name__}; pass an instance, {tower.__name__}({arguments})."
         )
     if callable(tower) and not isinstance(tower, type):
-        # It may hand out layers that the user keeps.
-        return copy.deepcopy(_check_module(tower(input_shape, n_components)))
+        module: Any = tower(input_shape, n_components)
+        if not isinstance(module, nn.Module):
+            raise TypeError(
+                f"`tower`, as a callable, must return a torch.nn.Module; got {type(module).__name__}."
+            )
+        return copy.deepcopy(module)  # it may hand out layers that the user keeps
     raise TypeError(
         f"`tower` must be {', '.join(map(repr, ('auto', *TOWERS)))}, a spec such as MLPTower(), a "
         f"torch.nn.Module or a callable (input_shape, n_components) -> torch.nn.Module; got {tower!r}."
     )
-
-
-def _check_module(module: Any) -> nn.Module:
-    if isinstance(module, nn.Module):
-        return module
-    raise TypeError(f"`tower`, as a callable, must return a torch.nn.Module; got {type(module).__name__}.")
 
 
 def _check_output(module: nn.Module, rows: Tensor, n_components: int) -> None:
@@ -105,7 +107,9 @@ def _check_output(module: nn.Module, rows: Tensor, n_components: int) -> None:
         module.train(was_training)
     wanted = (len(rows), n_components)
     if not isinstance(output, Tensor) or tuple(output.shape) != wanted:
-        came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        came = (
+            tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        )
         raise ValueError(
             f"`tower` must map a batch of shape {tuple(rows.shape)} to embeddings of shape {wanted}; "
             f"got {came}. Set `n_components` to the width of its output, or change its last layer."

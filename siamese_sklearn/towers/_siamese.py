@@ -7,7 +7,12 @@ from torch import Tensor, nn
 
 from siamese_sklearn.distances import normalize
 
-__all__ = ["PseudoSiameseNetwork", "SiameseNetwork", "TwoChannelNetwork", "stack_channels"]
+__all__ = [
+    "PseudoSiameseNetwork",
+    "SiameseNetwork",
+    "TwoChannelNetwork",
+    "stack_channels",
+]
 
 
 class SiameseNetwork(nn.Module):
@@ -31,7 +36,12 @@ class SiameseNetwork(nn.Module):
     """
 
     def __init__(
-        self, tower: nn.Module, n_components: int, *, normalize: bool = True, may_write: bool = True
+        self,
+        tower: nn.Module,
+        n_components: int,
+        *,
+        normalize: bool = True,
+        may_write: bool = True,
     ) -> None:
         super().__init__()
         self.tower = tower
@@ -67,7 +77,13 @@ class PseudoSiameseNetwork(nn.Module):
     """
 
     def __init__(
-        self, left: nn.Module, right: nn.Module, n_components: int, *, normalize: bool, may_write: bool
+        self,
+        left: nn.Module,
+        right: nn.Module,
+        n_components: int,
+        *,
+        normalize: bool,
+        may_write: bool,
     ) -> None:
         super().__init__()
         self.towers = nn.ModuleList([left, right])
@@ -111,8 +127,12 @@ class TwoChannelNetwork(nn.Module):
     def forward(self, x: Tensor | tuple[Tensor, ...]) -> Tensor:
         """Logits (B,) of pairs, positive for "same"; of rows, each with itself."""
         left, right = (x, x) if isinstance(x, Tensor) else x
-        if self.training:
-            return self._logits(*_random_order(left, right))
+        if self.training:  # each pair in a random order
+            swap = torch.rand(len(left), device=left.device) < 0.5
+            swap = swap.reshape(-1, *(1 for _ in left.shape[1:]))
+            return self._logits(
+                torch.where(swap, right, left), torch.where(swap, left, right)
+            )
         return (self._logits(left, right) + self._logits(right, left)) / 2
 
     def _logits(self, left: Tensor, right: Tensor) -> Tensor:
@@ -134,12 +154,6 @@ def stack_channels(left: Tensor, right: Tensor) -> Tensor:
     if left.ndim == 3:
         return torch.stack([left, right], dim=1)
     return torch.cat([left, right], dim=1)
-
-
-def _random_order(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    swap = torch.rand(len(left), device=left.device) < 0.5
-    swap = swap.reshape(-1, *(1 for _ in left.shape[1:]))
-    return torch.where(swap, right, left), torch.where(swap, left, right)
 
 
 def _own(x: Tensor, network: SiameseNetwork | PseudoSiameseNetwork) -> Tensor:

@@ -47,4 +47,6 @@ class TowerSpec(BaseEstimator, ABC):
 
 def activation_layer(owner: TowerSpec, name: str) -> nn.Module:
     """Make the activation that the parameter `activation` of `owner` names, or raise."""
-    return ACTIVATIONS[check_option(f"{type(owner).__name__}.activation", name, ACTIVATIONS)]()
+    return ACTIVATIONS[
+        check_option(f"{type(owner).__name__}.activation", name, ACTIVATIONS)
+    ]()

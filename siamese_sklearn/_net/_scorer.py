@@ -1,0 +1,280 @@
+"""How alike things are to a trained net: embeddings, and the scores of their pairs.
+
+Pairs are scored by the codes of their sides: the embeddings, or for a 2-channel network, which has none, the
+rows themselves.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from torch import Tensor
+
+from siamese_sklearn._net._rows import Rows
+from siamese_sklearn._typing import FloatArray, IntArray
+from siamese_sklearn.binary import to_bits
+from siamese_sklearn.distances import DISTANCES, Distance
+from siamese_sklearn.heads import DistanceHead, Head
+from siamese_sklearn.towers import TwoChannelNetwork
+
+__all__ = [
+    "DistanceScorer",
+    "HeadScorer",
+    "PairNetworkScorer",
+    "Scorer",
+    "embed",
+    "embedding_distance",
+    "make_scorer",
+]
+
+_FULL = 64  # rows from which on matrix products round a row alike, whatever rows are beside it
+
+
+def embed(net: NeuralNet, rows: Rows, side: int = 0) -> FloatArray:
+    """Embeddings of all rows, in slices; bits as 0 and 1 if that is what the loss is about.
+
+    Flat rows are filled up to whole groups of 64, so that a row alone gets the embedding that it gets among
+    others, to the bit on the CPUs tried. For images that would cost too much.
+
+    Parameters
+    ----------
+    net : NeuralNet
+    rows : Rows of n rows
+    side : int, default=0
+        The side of a pair that the rows are of, for a network with two towers.
+
+    Returns
+    -------
+    array of shape (n, n_components)
+    """
+    module = net.module_
+    module.eval()
+    embeddings = np.empty((len(rows), module.n_components), dtype=np.float32)
+    with torch.inference_mode():
+        for part in rows.slices():
+            batch = rows.sides(part)[0]
+            z = module.embed(_filled(batch) if batch.ndim == 2 else batch, side)
+            embeddings[part] = z[: len(batch)].float().cpu().numpy()
+    is_binary = getattr(net.criterion_, "binary", False)
+    return to_bits(embeddings).astype(np.float32) if is_binary else embeddings
+
+
+def embedding_distance(net: NeuralNet) -> Distance:
+    """Distance between embeddings: that of the loss, or its root if it is squared."""
+    distance = getattr(net.criterion_, "distance", None)
+    return (
+        distance.unsquared if isinstance(distance, Distance) else DISTANCES["euclidean"]
+    )
+
+
+@dataclass(frozen=True)
+class Scorer(ABC):
+    """Scores pairs by the codes of their sides; the higher, the more alike.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        A trained net. The scorer keeps nothing else of the model, and is cheap to make.
+    """
+
+    net: NeuralNet
+
+    @abstractmethod
+    def _paired(self, left: Tensor, right: Tensor) -> Tensor:
+        """Score of row i of `left` with row i of `right`, (n,)."""
+
+    @abstractmethod
+    def codes(self, rows: Any, side: int) -> Any:
+        """Make what the rows of a side are scored by: an array of n embeddings, or the rows.
+
+        Parameters
+        ----------
+        rows : array of shape (n, ...) or CSR matrix
+        side : int
+            0 for the left side of pairs, 1 for the right one.
+        """
+
+    @abstractmethod
+    def cross(self, left: Any, right: Any) -> FloatArray:
+        """Score every code of one side with every code of the other.
+
+        Parameters
+        ----------
+        left, right : codes of n and of m rows
+
+        Returns
+        -------
+        array of shape (n, m)
+        """
+
+    @abstractmethod
+    def distance_of(self, score: FloatArray) -> FloatArray:
+        """Turn scores into distances, which are the smaller, the more alike."""
+
+    @property
+    def searched_by(self) -> Distance | Callable[[Any, Any], FloatArray]:
+        """What a search among codes goes by: a distance of embeddings, or `cross`."""
+        return self.cross
+
+    def pairs(
+        self, left: Any, right: Any, row: IntArray, column: IntArray
+    ) -> FloatArray:
+        """Score pairs of codes.
+
+        Parameters
+        ----------
+        left, right : codes
+        row, column : array of shape (n,)
+            Which code of `left` is paired with which of `right`.
+
+        Returns
+        -------
+        array of shape (n,)
+        """
+        lefts, rights = self._rows(left), self._rows(right)
+        scores, step = (
+            np.empty(len(row), dtype=np.float32),
+            min(lefts.rows_at_once, rights.rows_at_once),
+        )
+        self.net.module_.eval(), self.net.criterion_.eval()
+        with torch.inference_mode():
+            for start in range(0, len(row), step):
+                part = slice(start, start + step)
+                pair = lefts.sides(row[part])[0], rights.sides(column[part])[0]
+                scores[part] = self._paired(*pair).float().cpu().numpy()
+        return scores
+
+    def rows(self, left: Any, right: Any, pairs: IntArray) -> FloatArray:
+        """Score pairs of rows, of which each is embedded once.
+
+        Parameters
+        ----------
+        left, right : array of shape (n, ...) or CSR matrix
+        pairs : array of shape (n_pairs, 2)
+            Row numbers of both sides.
+
+        Returns
+        -------
+        array of shape (n_pairs,)
+        """
+        row, row_of = np.unique(pairs[:, 0], return_inverse=True)
+        column, column_of = np.unique(pairs[:, 1], return_inverse=True)
+        return self.pairs(
+            self.codes(left[row], 0), self.codes(right[column], 1), row_of, column_of
+        )
+
+    def _rows(self, codes: Any) -> Rows:
+        return Rows(codes, device=torch.device(self.net.device))
+
+
+class _EmbeddingScorer(Scorer):
+    """Scores pairs of embeddings."""
+
+    @abstractmethod
+    def _pairwise(self, left: Tensor, right: Tensor) -> Tensor:
+        """Score of every row of `left` with every row of `right`, (n, m)."""
+
+    def codes(self, rows: Any, side: int) -> FloatArray:
+        return embed(self.net, self._rows(rows), side)
+
+    def cross(self, left: FloatArray, right: FloatArray) -> FloatArray:
+        (first,), (second,) = (
+            self._rows(side).sides(slice(None)) for side in (left, right)
+        )
+        self.net.criterion_.eval()
+        with torch.inference_mode():
+            found: FloatArray = self._pairwise(first, second).float().cpu().numpy()
+        return found
+
+
+@dataclass(frozen=True)
+class DistanceScorer(_EmbeddingScorer):
+    """Minus the distance of the embeddings."""
+
+    distance: Distance
+
+    @property
+    def searched_by(self) -> Distance:
+        return self.distance
+
+    def distance_of(self, score: FloatArray) -> FloatArray:
+        return -score
+
+    def _paired(self, left: Tensor, right: Tensor) -> Tensor:
+        return -self.distance.paired(left, right)
+
+    def _pairwise(self, left: Tensor, right: Tensor) -> Tensor:
+        return -self.distance.pairwise(left, right)
+
+
+@dataclass(frozen=True)
+class HeadScorer(_EmbeddingScorer):
+    """The logit of a learned head."""
+
+    head: Head
+
+    def distance_of(self, score: FloatArray) -> FloatArray:
+        return _minus_log_probability(score)
+
+    def _paired(self, left: Tensor, right: Tensor) -> Tensor:
+        logits: Tensor = self.head(left, right)
+        return logits
+
+    def _pairwise(self, left: Tensor, right: Tensor) -> Tensor:
+        return self.head.pairwise(left, right)
+
+
+@dataclass(frozen=True)
+class PairNetworkScorer(Scorer):
+    """The logit of a network that takes both sides at once: codes are the rows themselves."""
+
+    def codes(self, rows: Any, side: int) -> Any:
+        return rows
+
+    def cross(self, left: Any, right: Any) -> FloatArray:
+        shape = left.shape[0], right.shape[0]
+        row, column = np.divmod(np.arange(shape[0] * shape[1]), shape[1])
+        return self.pairs(left, right, row, column).reshape(shape)
+
+    def distance_of(self, score: FloatArray) -> FloatArray:
+        return _minus_log_probability(score)
+
+    def _paired(self, left: Tensor, right: Tensor) -> Tensor:
+        logits: Tensor = self.net.module_((left, right))
+        return logits
+
+
+def make_scorer(net: NeuralNet) -> Scorer:
+    """Scorer of a trained net: the one place that looks at what was built.
+
+    Parameters
+    ----------
+    net : NeuralNet
+
+    Returns
+    -------
+    Scorer
+    """
+    if isinstance(net.module_, TwoChannelNetwork):
+        return PairNetworkScorer(net)
+    head = getattr(net.criterion_, "head", None)
+    if isinstance(head, Head) and not isinstance(head, DistanceHead):
+        return HeadScorer(net, head)
+    return DistanceScorer(net, embedding_distance(net))
+
+
+def _filled(batch: Tensor) -> Tensor:
+    """Repeat the last row of a batch (n, d) up to the next multiple of `_FULL`."""
+    missing = -len(batch) % _FULL
+    return batch if missing == 0 else torch.cat([batch, batch[-1:].expand(missing, -1)])
+
+
+def _minus_log_probability(logit: FloatArray) -> FloatArray:
+    """-log(sigmoid(logit)), without overflow."""
+    return np.logaddexp(np.float32(0), -logit)
