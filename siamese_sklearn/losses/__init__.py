@@ -1,8 +1,11 @@
-"""Losses on embeddings: cloneable specs, the modules they build, and the registry of their names.
+"""Losses on embeddings, and the registry that maps names to them.
 
-A loss is added in three edits: its spec class in the module of its family, its line in `LOSSES`, its row in
-the tests; to be imported from the top level, it needs its name in the package's `__all__` as well. Error
-messages and the tests of general laws read the registry, and a test checks the README's table against it.
+A loss has two parts: a spec, which holds its parameters and can be cloned, and the
+``nn.Module`` that the spec builds. Adding a loss takes three edits: its spec class in
+the module of its family, a line in `LOSSES`, and a row in the tests. To be importable
+from the top level, the spec must also be in the package's `__all__`. Error messages and
+the tests that cover all losses read the registry, and a test compares the README's
+table with it.
 """
 
 from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec, TupleLoss

@@ -1,4 +1,4 @@
-"""What all losses share: the cloneable spec, the module that training calls, and the reduction."""
+"""What all losses share: the spec, the module that training calls, the reduction."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ __all__ = ["EmbeddingLoss", "LossSpec", "TupleLoss", "mean_or_zero"]
 
 
 class LossSpec(BaseEstimator, ABC):
-    """The parameters of a loss, in scikit-learn's manner (``clone``, ``get_params``, ``set_params``).
+    """Parameters of a loss, as a scikit-learn estimator that can be cloned.
 
-    `build` checks the parameters and makes the ``nn.Module``. A subclass names the values that its parameters
-    take in `distances` and `minings`; both are empty for a loss that has no such parameter. `takes_tuples`
-    says that it builds a `TupleLoss`, which takes given pairs and triplets too, `takes_logits` that it builds
-    one with ``from_logits``, for networks that give logits.
+    `build` checks the parameters and returns the ``nn.Module`` that computes the loss.
+    A subclass lists the values that its parameters `distance` and `mining` accept in
+    `distances` and `minings`; these are empty for a loss without such a parameter.
+    `takes_tuples` says that the module is a `TupleLoss`, which also accepts given pairs
+    and triplets. `takes_logits` says that the module also accepts logits, for networks
+    that output logits instead of embeddings.
     """
 
     distances: ClassVar[tuple[str, ...]] = ()
@@ -31,14 +33,14 @@ class LossSpec(BaseEstimator, ABC):
 
     @abstractmethod
     def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
-        """Make the module that training calls as ``module(embeddings, labels)``.
+        """Build the module that training calls as ``module(embeddings, labels)``.
 
         Parameters
         ----------
         n_classes : int
-            How many classes the labels 0 .. n_classes - 1 name.
+            Number of classes; the labels are 0, ..., n_classes - 1.
         n_components : int
-            Number of columns of the embeddings.
+            Width of the embeddings.
 
         Returns
         -------
@@ -47,35 +49,36 @@ class LossSpec(BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            If a parameter has a value that the loss cannot take.
+            If a parameter has a value that the loss does not accept.
         """
 
     def _option(self, name: str, options: tuple[str, ...]) -> str:
-        """Value of a string parameter, checked."""
+        """Return the value of a string parameter, after checking it."""
         return check_option(
             f"{type(self).__name__}.{name}", getattr(self, name), options
         )
 
 
 class EmbeddingLoss(nn.Module, ABC):
-    """A loss on the embeddings of a batch and its labels.
+    """A loss on the embeddings of a batch and their labels.
 
-    It is computed in float32 or wider, under autocast too, is zero (with a gradient of zero) for a batch that
-    holds no valid pair or triplet, and not finite if an embedding is not.
+    The loss is computed in float32 or wider, also under autocast. It is zero, with a
+    gradient of zero, for a batch without a valid pair or triplet, and not finite if an
+    embedding is not finite.
 
     Parameters
     ----------
     distance : str or Distance
-        The distance between embeddings that the loss shapes.
+        Distance between embeddings that the loss optimizes.
 
     Attributes
     ----------
     distance : Distance
     n_active : Tensor of shape ()
-        How many terms the mean of the last call was taken over: pairs, triplets or rows, and of some losses
-        only those that cost something.
+        Number of terms (pairs, triplets or rows) in the mean of the last call. Some
+        losses count only the terms above zero.
     lr : float or None
-        Learning rate of the loss's own weights; None for a loss without weights.
+        Learning rate of the weights of the loss; None for a loss without weights.
     """
 
     lr: float | None = None
@@ -88,16 +91,18 @@ class EmbeddingLoss(nn.Module, ABC):
     def forward(
         self, embeddings: Tensor | tuple[Tensor, ...], labels: Tensor | None = None
     ) -> Tensor:
-        """Loss of the batch.
+        """Compute the loss of a batch.
 
         Parameters
         ----------
-        embeddings : Tensor of shape (B, d), tuple of two or three of them, or Tensor of shape (B,)
-            Of rows; or, for a `TupleLoss`, of the sides of given pairs (left, right) or triplets (anchor,
-            positive, negative). Numbers without a second axis are the logits of pairs, for a loss on logits.
-        labels : Tensor of shape (B,)
-            The classes of rows, as integers; of pairs 1 where both sides are of one class, else 0; ignored
-            for triplets.
+        embeddings : Tensor or tuple of Tensor
+            Embeddings of rows, of shape (B, d). A `TupleLoss` also accepts given pairs,
+            as a tuple (left, right), and triplets, as a tuple (anchor, positive,
+            negative), of Tensors of shape (B, d). A loss on logits also accepts the
+            logits of pairs, of shape (B,).
+        labels : Tensor of shape (B,), default=None
+            For rows, the classes as integers. For pairs, 1 if both sides belong to the
+            same class, else 0. Ignored for triplets.
 
         Returns
         -------
@@ -114,34 +119,45 @@ class EmbeddingLoss(nn.Module, ABC):
                 return self._from_triplets(*sides)
             if labels is None:
                 raise TypeError(
-                    f"{type(self).__name__} needs `labels` of rows and of pairs; got None."
+                    "`labels` must be given for rows and pairs; got None. Only "
+                    "triplets do not need labels."
                 )
             if len(sides) == 2:
                 return self._from_pairs(*sides, labels.bool())
             if sides[0].ndim == 1:
                 return self._from_logits(sides[0], labels.bool())
-            # Mining and masks can hide what is not finite; the second term shows it.
+            # Mining and masks can hide a value that is not finite; the second term
+            # exposes it.
             return self._from_labels(sides[0], labels) + 0.0 * sides[0].detach().sum()
 
     @abstractmethod
     def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor: ...
 
     def _from_logits(self, logits: Tensor, same: Tensor) -> Tensor:
-        raise TypeError(f"{type(self).__name__} takes embeddings, not logits.")
+        raise TypeError(
+            "`embeddings` must have shape (B, d) for this loss; got logits of shape "
+            f"{tuple(logits.shape)}. Use BinaryCrossEntropyLoss or HingeLoss."
+        )
 
     def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
-        raise TypeError(f"{type(self).__name__} takes the labels of rows, not pairs.")
+        raise TypeError(
+            "`embeddings` must be a single Tensor for this loss, which learns from "
+            "the class labels of rows; got a pair of Tensors. Use a loss that "
+            "accepts given pairs, such as ContrastiveLoss."
+        )
 
     def _from_triplets(
         self, anchor: Tensor, positive: Tensor, negative: Tensor
     ) -> Tensor:
         raise TypeError(
-            f"{type(self).__name__} takes the labels of rows, not triplets."
+            "`embeddings` must be a single Tensor for this loss, which learns from "
+            "the class labels of rows; got a triplet of Tensors. Use a loss that "
+            "accepts given triplets, such as TripletLoss."
         )
 
 
 class TupleLoss(EmbeddingLoss):
-    """A loss on pairs or triplets: it makes those of a batch out of its labels, and takes given ones."""
+    """A loss on pairs or triplets, either given or formed from labels."""
 
     @abstractmethod
     def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor: ...
@@ -153,7 +169,7 @@ class TupleLoss(EmbeddingLoss):
 
 
 def mean_or_zero(total: Tensor, count: Tensor) -> Tensor:
-    """`total / count`, or zero with a gradient path where nothing was counted.
+    """Return ``total / count``, or zero with a gradient path if `count` is zero.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Losses on all positives and negatives of an anchor at once: what they share, circle and lifted."""
+"""Losses on all positives and negatives of an anchor: circle, lifted, shared code."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from siamese_sklearn.mining import has_any, pair_masks
 
 __all__ = ["BatchModule", "CircleLoss", "LiftedLoss", "cosines", "masked_logsumexp"]
 
-# Below the largest by this much, exp is nothing in a sum (2e-22), but its gradient becomes a denormal number
-# before long, and those take 100 times as long to compute with.
+# A value this far below the largest contributes nothing to a sum of exponentials
+# (2e-22), but its gradient soon becomes denormal, and arithmetic on denormal numbers is
+# 100 times slower.
 _NEGLIGIBLE = 50.0
 
 
 def cosines(embeddings: Tensor) -> Tensor:
-    """Cosine similarity of every two rows.
+    """Cosine similarity between every two rows.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ def cosines(embeddings: Tensor) -> Tensor:
 
 
 def masked_logsumexp(values: Tensor, mask: Tensor) -> Tensor:
-    """Logarithm of the sum of exp(values) over the columns that `mask` has in each row.
+    """Log of the sum of exp(values) over the columns that `mask` selects in each row.
 
     Parameters
     ----------
@@ -47,12 +48,14 @@ def masked_logsumexp(values: Tensor, mask: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (B,)
-        The lowest finite number, whose gradient is zero, for a row without columns.
+        For a row without selected columns, the lowest finite number, with a gradient of
+        zero.
 
     Examples
     --------
     >>> import torch
-    >>> masked_logsumexp(torch.zeros(2, 3), torch.tensor([[True, True, False], [True, False, False]]))
+    >>> mask = torch.tensor([[True, True, False], [True, False, False]])
+    >>> masked_logsumexp(torch.zeros(2, 3), mask)
     tensor([0.6931, 0.0000])
     """
     result: Tensor = _MaskedLogSumExp.apply(values, mask)  # type: ignore[no-untyped-call]
@@ -60,16 +63,15 @@ def masked_logsumexp(values: Tensor, mask: Tensor) -> Tensor:
 
 
 class _MaskedLogSumExp(torch.autograd.Function):
-    """Log of a sum of exponentials whose gradient, a softmax, passes over the mask once."""
+    """Log-sum-exp whose gradient, a softmax, passes over the mask only once."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, mask: Tensor) -> Tensor:
-        lowest = torch.finfo(
-            values.dtype
-        ).min  # -inf would give NaN where a row has nothing else
-        held = values.masked_fill(~mask, lowest)
-        result = held.clamp_(
-            min=held.amax(dim=1, keepdim=True) - _NEGLIGIBLE
+        # -inf would give NaN in rows without selected columns.
+        lowest = torch.finfo(values.dtype).min
+        masked = values.masked_fill(~mask, lowest)
+        result = masked.clamp_(
+            min=masked.amax(dim=1, keepdim=True) - _NEGLIGIBLE
         ).logsumexp(dim=1)
         ctx.save_for_backward(values, mask, result)
         return result
@@ -77,20 +79,19 @@ class _MaskedLogSumExp(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         values, mask, result = ctx.saved_tensors
-        share = (
-            (values - result[:, None]).clamp_(-_NEGLIGIBLE, 0.0).exp_()
-        )  # above 0 only beside the mask
+        # Only values outside the mask can exceed the result.
+        share = (values - result[:, None]).clamp_(-_NEGLIGIBLE, 0.0).exp_()
         return (grad[:, None] * share).masked_fill_(~mask, 0.0), None
 
 
 class BatchModule(EmbeddingLoss):
-    """Mean over those terms of a batch, one for each anchor or pair, that have a part."""
+    """Mean over the terms of a batch, one per anchor or per pair, that count."""
 
     @abstractmethod
     def terms(
         self, embeddings: Tensor, positive: Tensor, negative: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Value of each term, and which of them have a part; of the same shape.
+        """Value of each term, and whether it counts; both of the same shape.
 
         Parameters
         ----------
@@ -114,11 +115,10 @@ class _CircleModule(BatchModule):
         self, embeddings: Tensor, positive: Tensor, negative: Tensor
     ) -> tuple[Tensor, Tensor]:
         similarity = cosines(embeddings)  # (B, B)
-        held = (
-            similarity.detach()
-        )  # in the gradients that the paper gives, the weights are constants
-        positive_weight = self.gamma * (1 + self.margin - held).relu()
-        negative_weight = self.gamma * (held + self.margin).relu()
+        # The gradients in the paper treat the weights as constants.
+        detached = similarity.detach()
+        positive_weight = self.gamma * (1 + self.margin - detached).relu()
+        negative_weight = self.gamma * (detached + self.margin).relu()
         pull = masked_logsumexp(
             -positive_weight * (similarity - (1 - self.margin)), positive
         )
@@ -138,48 +138,56 @@ class _LiftedModule(BatchModule):
         pull = masked_logsumexp(distance, positive)
         push = masked_logsumexp(self.margin - distance, negative)
         value = (pull + push).relu()
-        # pytorch-metric-learning takes the mean over all rows instead, lone ones and solved ones too.
+        # pytorch-metric-learning averages over all rows instead, including those with
+        # zero loss and those without a positive or a negative.
         return value, has_any(positive) & has_any(negative) & (value.detach() > 0)
 
 
 class CircleLoss(LossSpec):
-    """Circle loss: each similarity is pushed the harder, the farther it is from where it should be.
+    """Circle loss: moves a pair more, the farther its similarity is from the optimum.
 
-    With s the cosine similarities of an anchor to its positives p and negatives n and m the margin, an
-    anchor costs::
+    Prefer it when some classes are much tighter than others: a pair that is near its
+    optimum hardly moves, whereas `TripletLoss` moves both pairs of an active triplet
+    with the same strength.
 
-        log(1 + sum_n exp(gamma [s_n + m]+ (s_n - m)) sum_p exp(-gamma [1 + m - s_p]+ (s_p - 1 + m)))
+    With cosine similarities s of an anchor to its positives p and negatives n, and with
+    margin m, the loss of the anchor is::
 
-    whose weights [.]+ are held constant in the gradient, as in the paper. The loss of a batch is the mean
-    over the anchors that have both a positive and a negative. Embeddings are normalised first.
+        log(1 + sum_n exp(gamma [s_n + m]+ (s_n - m))
+                * sum_p exp(-gamma [1 + m - s_p]+ (s_p - 1 + m)))
 
-    Take it when some classes are much tighter than others: a pair that is solved already is hardly moved,
-    where `TripletLoss` moves both pairs of an active triplet with the same strength.
+    The weights [.]+ are treated as constants in the gradient, as in the paper. The loss
+    of a batch is the mean over the anchors that have both a positive and a negative.
+    Embeddings are normalized first.
 
     Parameters
     ----------
     margin : float, default=0.4
-        Positives shall reach a similarity of 1 - margin, negatives fall to margin; above 0 and below 1. The
-        smaller, the stricter. The paper takes 0.25 for faces and persons, 0.4 for retrieval.
+        Positives should reach a similarity of 1 - margin, and negatives should fall to
+        margin. Smaller values are stricter. Above 0 and below 1. The paper uses 0.25
+        for faces and person re-identification, 0.4 for retrieval.
     gamma : float, default=80.0
-        The scale; the paper takes 256 for faces, 128 for persons, 80 for retrieval.
+        Scale of the similarities. The paper uses 256 for faces, 128 for person
+        re-identification, 80 for retrieval.
 
     See Also
     --------
-    MultiSimilarityLoss : weighs pairs by those around them, not by their own similarity alone.
-    TripletLoss : the same pull for a positive that is near and for one that is far.
+    MultiSimilarityLoss : weights each pair relative to the other pairs of its anchor.
+    TripletLoss : moves near and far positives with the same strength.
 
     References
     ----------
-    Sun, Cheng, Zhang, Zhang, Zheng, Wang & Wei, "Circle Loss: A Unified Perspective of Pair Similarity
-    Optimization", CVPR 2020.
+    Sun, Cheng, Zhang, Zhang, Zheng, Wang & Wei, "Circle Loss: A Unified Perspective of
+    Pair Similarity Optimization", CVPR 2020.
 
     Examples
     --------
+    The loss of anchors 0 and 1 is log(1 + exp(-1/4) exp(-1/4)).
+
     >>> import torch
     >>> module = CircleLoss(margin=0.5, gamma=1.0).build(n_classes=2, n_components=2)
     >>> rows = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    >>> module(rows, torch.tensor([0, 0, 1]))  # anchors 0 and 1: log(1 + exp(-1/4) exp(-1/4))
+    >>> module(rows, torch.tensor([0, 0, 1]))
     tensor(0.4741)
     """
 
@@ -202,17 +210,20 @@ class CircleLoss(LossSpec):
 
 
 class LiftedLoss(LossSpec):
-    """Lifted structured loss, in its generalised form: smoothly, the farthest positive and nearest negative.
+    """Lifted structured loss: a smooth form of the triplet loss with hard mining.
 
-    An anchor costs [log sum_p exp(D_p) + log sum_n exp(margin - D_n)]+, with D its distances to its positives
-    p and its negatives n. The loss of a batch is the mean over the anchors whose cost is not zero.
+    Prefer it to ``TripletLoss(mining="hard")`` when the hardest rows alone are too
+    noisy a signal: smooth maxima replace the farthest positive and the closest
+    negative, so that every row contributes to the gradient.
 
-    This is the form of Hermans et al. 2017 for any number of rows per class, which pytorch-metric-learning
-    calls ``GeneralizedLiftedStructureLoss``. The original of Oh Song et al. 2016 takes one positive pair at a
-    time, with the negatives of both its rows, and squares the hinge.
+    With distances D of an anchor to its positives p and negatives n, the loss of the
+    anchor is [log sum_p exp(D_p) + log sum_n exp(margin - D_n)]+. The loss of a batch
+    is the mean over the anchors with a loss above zero.
 
-    Take it as a smooth form of ``TripletLoss(mining="hard")``: it looks at the same rows through a smooth
-    maximum, so that all rows have a part.
+    This is the generalization by Hermans et al. 2017 to any number of rows per class,
+    which pytorch-metric-learning calls ``GeneralizedLiftedStructureLoss``. The original
+    by Oh Song et al. 2016 takes one positive pair at a time, with the negatives of both
+    of its rows, and squares the hinge.
 
     Parameters
     ----------
@@ -222,21 +233,23 @@ class LiftedLoss(LossSpec):
 
     See Also
     --------
-    TripletLoss : with ``mining="hard"``, the same with a hard maximum.
+    TripletLoss : with ``mining="hard"``, the same with hard maxima.
 
     References
     ----------
-    Oh Song, Xiang, Jegelka & Savarese, "Deep Metric Learning via Lifted Structured Feature Embedding", CVPR
-    2016.
+    Oh Song, Xiang, Jegelka & Savarese, "Deep Metric Learning via Lifted Structured
+    Feature Embedding", CVPR 2016.
 
-    Hermans, Beyer & Leibe, "In Defense of the Triplet Loss for Person Re-Identification",
-    arXiv:1703.07737, 2017.
+    Hermans, Beyer & Leibe, "In Defense of the Triplet Loss for Person
+    Re-Identification", arXiv:1703.07737, 2017.
 
     Examples
     --------
+    The losses of anchors 0 and 1 are 0.5 and 1.5.
+
     >>> import torch
     >>> module = LiftedLoss(margin=1.0).build(n_classes=2, n_components=1)
-    >>> module(torch.tensor([[0.0], [1.0], [1.5]]), torch.tensor([0, 0, 1]))  # anchors 0 and 1: 0.5 and 1.5
+    >>> module(torch.tensor([[0.0], [1.0], [1.5]]), torch.tensor([0, 0, 1]))
     tensor(1.)
     """
 

@@ -1,4 +1,4 @@
-"""Loss on triplets of binary codes: Hamming distance metric learning."""
+"""Triplet loss for binary codes: Hamming distance metric learning."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _BITS_PER_MARGIN = 16
 
 
 def soft_bits(embeddings: Tensor) -> Tensor:
-    """Bits that can be differentiated: sigmoid(2 u), where u is the embedding scaled to length sqrt(d).
+    """Differentiable bits: sigmoid(2 u), with u the embedding scaled to length sqrt(d).
 
-    The bit of a component is its sign, whatever the length of the embedding, and so the soft bit does not
-    depend on it either: an entry of u is +-1 in the mean. On a line (d = 1) length is all there is, and u is
+    A bit is the sign of its component, whatever the length of the embedding. The
+    scaling makes soft bits independent of the length too: the root mean square of the
+    entries of u is 1. In one dimension (d = 1), the length is all there is, and u is
     the embedding itself.
 
     Parameters
@@ -31,8 +32,8 @@ def soft_bits(embeddings: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (B, d)
-        Between 0 and 1, above 1/2 where the embedding is above 0. Between bits that are 0 or 1, the squared
-        Euclidean distance is the Hamming distance.
+        Between 0 and 1, and above 1/2 where the embedding is above 0. Between bits that
+        are exactly 0 or 1, the squared Euclidean distance is the Hamming distance.
 
     Examples
     --------
@@ -46,7 +47,7 @@ def soft_bits(embeddings: Tensor) -> Tensor:
 
 
 def imbalance(bits: Tensor) -> Tensor:
-    """How far each bit is from being 1 for half of the rows: the sum over bits of (2 mean - 1)^2.
+    """Sum over bits of (2 mean - 1)^2: how far each is from 1 in half of the rows.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def imbalance(bits: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape ()
-        From 0 to d, the number of bits.
+        Between 0 and d, the number of bits.
 
     Examples
     --------
@@ -72,21 +73,22 @@ class _HammingTripletModule(TupleLoss):
     binary = True
 
     def __init__(self, triplet: TupleLoss, balance: float) -> None:
-        super().__init__("manhattan")  # between 0/1 bits: how many of them differ
+        super().__init__("manhattan")  # between 0/1 bits: the number that differ
         self.triplet = triplet
         self.balance = balance
 
     def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         bits = soft_bits(embeddings)
-        n_rows, n_same = (
-            len(labels),
-            (labels[:, None] == labels).sum(),
-        )  # a row is the same as itself
+        # n_same includes each row paired with itself.
+        n_rows, n_same = len(labels), (labels[:, None] == labels).sum()
         has_triplets = (n_same > n_rows) & (n_same < n_rows**2)
         return self._balanced(self.triplet(bits, labels), bits, has_triplets)
 
     def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
-        """Every same pair against every different pair of the batch, as if they had one anchor."""
+        """Compare every positive pair with every negative pair.
+
+        The pairs are treated as if they shared an anchor.
+        """
         sides = soft_bits(left), soft_bits(right)
         value = self.triplet(sides, same)
         return self._balanced(value, torch.cat(sides), same.any() & ~same.all())
@@ -107,33 +109,38 @@ class _HammingTripletModule(TupleLoss):
 class HammingTripletLoss(LossSpec):
     """Hamming distance metric learning: a triplet loss for binary codes.
 
-    With h the bits of an embedding, 1 where a component is above zero, a triplet costs
-    [H(h, h+) - H(h, h-) + margin]+, where H is the Hamming distance: the number of bits that differ. The loss
-    of a batch is the mean over the mined triplets whose cost is not zero, plus `balance` times the sum over
-    bits of (2 mean - 1)^2, which keeps every bit 0 for about half of the rows and 1 for the others, so that
-    none of them dies.
+    Prefer it to `TripletLoss` for search in large collections or with little memory: a
+    code of 64 bits takes 8 bytes, 1/32 of a float32 embedding.
 
-    Training needs a gradient, which bits do not have: it takes soft bits, sigmoid(2 sqrt(d) z / |z|), and
-    their squared Euclidean distance, which equals H on bits that are 0 or 1. (The paper bounds the loss from
-    above instead; its gradient needs an inference per triplet.) A bit depends on the sign only, so the soft
-    bits leave the length of an embedding out: embeddings of unit norm and others cost the same.
+    With h the bits of an embedding (1 where a component is above zero), the loss of a
+    triplet is [H(h, h+) - H(h, h-) + margin]+, where H is the Hamming distance, the
+    number of bits that differ. The loss of a batch is the mean over the mined triplets
+    with a loss above zero, plus `balance` times the sum over bits of (2 mean - 1)^2.
+    The second term keeps each bit at 1 for about half of the rows, so that no bit
+    becomes constant.
 
-    Take it for search in large or small-memory collections: a code of 64 bits is 8 bytes.
+    Bits have no gradient, so training replaces them with soft bits,
+    sigmoid(2 sqrt(d) z / |z|), and H with their squared Euclidean distance, which
+    equals H for bits that are exactly 0 or 1. (The paper instead minimizes an upper
+    bound of the loss, whose gradient requires an inference per triplet.) A bit depends
+    only on a sign, so soft bits ignore the length of the embedding: normalizing
+    embeddings to unit norm does not change the loss.
 
     Parameters
     ----------
     margin : float, default=None
-        How many more bits of the negative have to differ than of the positive; above 0 with
-        ``mining="semihard"``. None means a sixteenth of the bits, but at least 1, which is the paper's.
+        How many more bits must differ between anchor and negative than between anchor
+        and positive. Must be above 0 with ``mining="semihard"``. None means a sixteenth
+        of the number of bits, but at least 1, the margin of the paper.
     mining : {"all", "semihard", "hard", "easy_positive", "random"}, default="all"
-        Which triplets of the batch, as for `TripletLoss`.
+        Which triplets of the batch are used, as in `TripletLoss`.
     balance : float, default=0.1
-        Weight of the imbalance of the bits; 0 for none.
+        Weight of the imbalance of the bits; 0 disables it.
 
     See Also
     --------
-    TripletLoss : for embeddings of real numbers, in 32 times the memory.
-    siamese_sklearn.binary : makes bits of embeddings, packs them, and searches them.
+    TripletLoss : for real-valued embeddings, which take 32 times the memory.
+    siamese_sklearn.binary : converts embeddings to bits, packs them and searches them.
 
     References
     ----------
@@ -142,8 +149,10 @@ class HammingTripletLoss(LossSpec):
     Examples
     --------
     >>> import torch
-    >>> module = HammingTripletLoss(margin=1.0, balance=0.0).build(n_classes=2, n_components=2)
-    >>> module(torch.tensor([[9.0, 9.0], [9.0, 9.0], [9.0, -9.0]]), torch.tensor([0, 0, 1]))
+    >>> loss = HammingTripletLoss(margin=1.0, balance=0.0)
+    >>> module = loss.build(n_classes=2, n_components=2)
+    >>> rows = torch.tensor([[9.0, 9.0], [9.0, 9.0], [9.0, -9.0]])
+    >>> module(rows, torch.tensor([0, 0, 1]))
     tensor(0.4200)
     """
 
@@ -162,9 +171,8 @@ class HammingTripletLoss(LossSpec):
         margin = self.margin
         if margin is None:
             margin = max(n_components / _BITS_PER_MARGIN, 1.0)
-        solved_at_zero = (
-            mining == "semihard"
-        )  # each of its negatives is beyond the positive
+        # A semihard negative is already farther than the positive.
+        solved_at_zero = mining == "semihard"
         also = " or None" + (', with mining="semihard"' if solved_at_zero else "")
         margin = check_number(
             "HammingTripletLoss.margin",

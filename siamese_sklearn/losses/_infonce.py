@@ -1,4 +1,4 @@
-"""Losses that have an anchor tell its positives from all other rows: supervised contrastive, N-pairs."""
+"""Losses that pick an anchor's positives out of other rows: SupCon and N-pair."""
 
 from __future__ import annotations
 
@@ -44,39 +44,45 @@ class _SupConModule(BatchModule):
 
 
 class NPairsLoss(LossSpec):
-    """Multi-class N-pair loss: an anchor has to tell each positive from all rows of other classes.
+    """Multi-class N-pair loss: picks each positive out of the rows of other classes.
 
-    An anchor and a positive p cost log(1 + sum_n exp(s_n - s_p)), with s the dot products of the anchor with
-    its positive and with the rows n of all other classes, divided by `temperature`. The loss of a batch is
-    the mean over its ordered positive pairs. Such a loss is also known as InfoNCE or NT-Xent.
+    Prefer it when there are many classes with few rows each. Unlike in `SupConLoss`,
+    the positives of an anchor do not compete with each other. The loss does not
+    normalize embeddings, as in the paper.
 
-    Sohn's batch has one pair of each class, and an anchor meets the positives of the other classes only. Here
-    every positive pair of a batch has its turn, against every row of the other classes: no row is passed over
-    and none is drawn at random.
+    The loss of an anchor and a positive p is log(1 + sum_n exp(s_n - s_p)), with s the
+    dot products of the anchor with p and with the rows n of all other classes, divided
+    by `temperature`. The loss of a batch is the mean over its ordered positive pairs.
+    Losses of this form are also known as InfoNCE and NT-Xent.
 
-    Take it where classes are many and have few rows each. Embeddings are not normalised here, as in the
-    paper.
+    In the paper, a batch has one pair of each class, and an anchor is compared only
+    with the positives of the other classes. Here, every positive pair of a batch is
+    compared with every row of the other classes; no row is skipped or drawn at random.
 
     Parameters
     ----------
     temperature : float, default=1.0
-        1 is the paper's loss, for embeddings that find their length (``normalize=False``). On the unit
-        sphere, where dot products differ by at most 2, about 0.1 separates better.
+        1 gives the loss of the paper, for embeddings whose length is learned
+        (``normalize=False``). On the unit sphere, where dot products differ by at most
+        2, about 0.1 separates better.
 
     See Also
     --------
-    SupConLoss : sets the positives of an anchor against each other as well.
+    SupConLoss : the positives of an anchor also compete with each other.
 
     References
     ----------
-    Sohn, "Improved Deep Metric Learning with Multi-class N-pair Loss Objective", NeurIPS 2016.
+    Sohn, "Improved Deep Metric Learning with Multi-class N-pair Loss Objective",
+    NeurIPS 2016.
 
     Examples
     --------
+    The loss of both positive pairs is log(1 + exp(0 - 1)).
+
     >>> import torch
     >>> module = NPairsLoss().build(n_classes=2, n_components=2)
     >>> rows = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    >>> module(rows, torch.tensor([0, 0, 1]))  # log(1 + exp(0 - 1)), twice
+    >>> module(rows, torch.tensor([0, 0, 1]))
     tensor(0.3133)
     """
 
@@ -92,38 +98,42 @@ class NPairsLoss(LossSpec):
 
 
 class SupConLoss(LossSpec):
-    """Supervised contrastive loss: the rows of an anchor's class shall be the likeliest among all others.
+    """Supervised contrastive loss: picks an anchor's class out of all other rows.
 
-    With s the cosine similarities of an anchor to the other rows, divided by `temperature`, an anchor costs
-    the mean over its positives p of -log(exp(s_p) / sum_a exp(s_a)), where a runs over all other rows, of its
-    own class too. The loss of a batch is the mean over the anchors that have a positive. Embeddings are
-    normalised first.
+    Prefer it when one embedding must serve many tasks: it has a single parameter, needs
+    no mining and benefits from large batches. It keeps pulling each class into a single
+    point; if a class has several modes, ``TripletLoss(mining="easy_positive")``
+    preserves them.
 
-    Take it when an embedding shall serve many uses: it has one parameter, needs no mining and gains from
-    large batches. It goes on pulling a class into one point; where a class has several looks, `TripletLoss`
-    with ``mining="easy_positive"`` lets it keep them.
+    With cosine similarities s of an anchor to the other rows, divided by `temperature`,
+    the loss of the anchor is the mean over its positives p of
+    -log(exp(s_p) / sum_a exp(s_a)), where a runs over all other rows, including those
+    of its own class. The loss of a batch is the mean over the anchors that have a
+    positive. Embeddings are normalized first.
 
     Parameters
     ----------
     temperature : float, default=0.1
-        The lower, the more the most similar rows weigh.
+        Lower values give the most similar rows more weight.
 
     See Also
     --------
     NPairsLoss : leaves the other positives out of the sum.
-    MultiSimilarityLoss : mines the pairs that it weighs.
+    MultiSimilarityLoss : mines pairs before it weights them.
 
     References
     ----------
-    Khosla, Teterwak, Wang, Sarna, Tian, Isola, Maschinot, Liu & Krishnan, "Supervised Contrastive Learning",
-    NeurIPS 2020.
+    Khosla, Teterwak, Wang, Sarna, Tian, Isola, Maschinot, Liu & Krishnan, "Supervised
+    Contrastive Learning", NeurIPS 2020.
 
     Examples
     --------
+    The loss of anchors 0 and 1 is log(e + 1) - 1.
+
     >>> import torch
     >>> module = SupConLoss(temperature=1.0).build(n_classes=2, n_components=2)
     >>> rows = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    >>> module(rows, torch.tensor([0, 0, 1]))  # log(e + 1) - 1 for anchors 0 and 1
+    >>> module(rows, torch.tensor([0, 0, 1]))
     tensor(0.3133)
     """
 

@@ -1,4 +1,4 @@
-"""Losses on logits: a head makes two embeddings the logit of "same", which the loss holds to the truth."""
+"""Losses on logits: a head turns two embeddings into the logit of "same"."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 def binary_cross_entropy(logit: Tensor, same: Tensor) -> Tensor:
-    """Binary cross-entropy of each pair, minus the log-likelihood of the truth.
+    """Binary cross-entropy of each pair, the negative log-likelihood of its label.
 
     Parameters
     ----------
@@ -63,31 +63,33 @@ def hinge(logit: Tensor, same: Tensor, margin: float) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> hinge(torch.tensor([0.25, 0.25, 3.0]), torch.tensor([True, False, True]), margin=1.0)
+    >>> logit = torch.tensor([0.25, 0.25, 3.0])
+    >>> hinge(logit, torch.tensor([True, False, True]), margin=1.0)
     tensor([0.7500, 1.2500, 0.0000])
     """
     return (margin - torch.where(same, 1.0, -1.0) * logit).relu()
 
 
 class LogitLoss(PairModule):
-    """A loss on the logits that a head gives to pairs.
+    """A loss on the logits that a head computes for pairs.
 
     Parameters
     ----------
     head : Head
     mining : {"all", "hard"}
     formula : callable
-        Gives the loss of each pair from its logit and from whether it is the same.
+        Computes the loss of each pair from its logit and from whether the pair is the
+        same.
     lr : float
         Learning rate of the head.
 
     Attributes
     ----------
     distance : Distance
-        Of a `DistanceHead` its own distance; the Euclidean one for other heads.
+        The distance of a `DistanceHead`, and the Euclidean distance for other heads.
     """
 
-    far = -1  # logits fall
+    far = -1  # logits decrease with distance
 
     def __init__(
         self,
@@ -102,7 +104,7 @@ class LogitLoss(PairModule):
         self.lr = lr
 
     def _from_logits(self, logits: Tensor, same: Tensor) -> Tensor:
-        """Loss of pairs whose logits a network gives itself; the head is not involved."""
+        """Compute the loss of logits from the network; the head is not used."""
         self.n_active = torch.tensor(len(logits), device=logits.device)
         return self.formula(logits, same) @ shares(same, logits.dtype)
 
@@ -115,7 +117,7 @@ class LogitLoss(PairModule):
 
 
 class _LogitSpec(LossSpec):
-    """What the two specs share."""
+    """What the specs of all losses on logits share."""
 
     minings = ("all", "hard")
     heads: ClassVar[tuple[str, ...]] = tuple(HEADS)
@@ -128,7 +130,7 @@ class _LogitSpec(LossSpec):
     def _shared(
         self, formula: Callable[[Tensor, Tensor], Tensor], n_components: int
     ) -> tuple[Head, str, Callable[[Tensor, Tensor], Tensor], float]:
-        """Head, mining, formula and learning rate, checked."""
+        """Return the head, mining, formula and learning rate, after checking them."""
         mining = self._option("mining", self.minings)
         lr = check_number(
             f"{type(self).__name__}.weights_lr", self.weights_lr, low=0, low_open=True
@@ -137,47 +139,52 @@ class _LogitSpec(LossSpec):
 
 
 class BinaryCrossEntropyLoss(_LogitSpec):
-    """Binary cross-entropy on the logit of a pair: the network learns how probably two things are the same.
+    """Binary cross-entropy: learns the probability that two rows are the same.
 
-    A head turns the two embeddings of a pair into a logit o, the sigmoid of which is the probability of
-    "same". A same pair costs log(1 + exp(-o)), a different pair log(1 + exp(o)). The loss of a batch is the
-    mean over its same pairs plus the mean over its different pairs, so that the many different pairs of a
-    batch do not outweigh the few same ones; the probabilities are those of a world that has as many of each.
+    The default of `SiamesePairClassifier`. Prefer it for verification when you need
+    probabilities, when a plain distance is not enough (use the head "difference" or
+    "product"), or when the network outputs logits instead of embeddings.
 
-    Take it for verification, where a probability is wanted or a distance is not enough ("difference",
-    "product"), and for networks that give logits and no embeddings.
+    A head turns the two embeddings of a pair into a logit o; the sigmoid of o is the
+    probability of "same". The loss of a positive pair is log(1 + exp(-o)), the loss of
+    a negative pair log(1 + exp(o)). The loss of a batch is the mean over its positive
+    pairs plus the mean over its negative pairs, so that the many negative pairs do not
+    outweigh the few positive ones. The probabilities therefore assume that positive and
+    negative pairs are equally frequent.
 
     Parameters
     ----------
-    head : {"distance", "difference", "product"}, Head or torch.nn.Module, default="distance"
-        What makes a logit of two embeddings: a distance with a learned scale and offset, weighted absolute
-        differences (the paper's), or a small network on differences and products; see
-        `siamese_sklearn.heads`. It is trained along with the network, and is the attribute `head` of the
-        module. A module of your own has ``forward(left, right)``, which gives the logits, of shape (n,).
+    head : str, Head or torch.nn.Module, default="distance"
+        Turns two embeddings into a logit. "distance" is a distance with a learned scale
+        and offset, "difference" weights the absolute differences of the components (the
+        head of the paper), and "product" is a small network on differences and
+        products; see `siamese_sklearn.heads`. A module of your own must have
+        ``forward(left, right)`` and return logits of shape (n,). The head is trained
+        together with the network and is the attribute `head` of the built module.
     mining : {"all", "hard"}, default="all"
-        "all" takes every pair of the batch; "hard" takes, for each row that has both, its same row of the
-        lowest logit and its different row of the highest.
+        "all" uses every pair of the batch; "hard" uses, for each row that has both, its
+        positive pair with the lowest logit and its negative pair with the highest.
     weights_lr : float, default=0.01
         Learning rate of the head.
 
     See Also
     --------
-    HingeLoss : lets pairs alone that are right by a margin.
-    ContrastiveLoss : a margin on the distance itself, with nothing to learn in between.
+    HingeLoss : ignores pairs that are correct by a margin.
+    ContrastiveLoss : a margin on the distance itself, without a learned head.
 
     References
     ----------
-    Koch, Zemel & Salakhutdinov, "Siamese Neural Networks for One-shot Image Recognition", ICML Deep Learning
-    Workshop 2015.
+    Koch, Zemel & Salakhutdinov, "Siamese Neural Networks for One-shot Image
+    Recognition", ICML Deep Learning Workshop 2015.
 
     Examples
     --------
     >>> import torch
     >>> module = BinaryCrossEntropyLoss("distance").build(n_classes=2, n_components=2)
     >>> embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
-    >>> labels, wrong = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0])
-    >>> round(module(embeddings, labels).item(), 3), round(module(embeddings, wrong).item(), 3)
-    (0.013, 7.513)
+    >>> correct, wrong = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0])
+    >>> [round(module(embeddings, labels).item(), 3) for labels in (correct, wrong)]
+    [0.013, 7.513]
     """
 
     def __init__(
@@ -196,43 +203,47 @@ class BinaryCrossEntropyLoss(_LogitSpec):
 
 
 class HingeLoss(_LogitSpec):
-    """Hinge loss on the logit of a pair: every pair is to be on its side of zero, by a margin.
+    """Hinge loss: each logit must be on the correct side of zero, by a margin.
 
-    A head turns the two embeddings of a pair into a number o, above zero for "same". A pair costs
-    [margin - y o]+, where y is 1 for a same pair and -1 for a different one. The loss of a batch is the mean
-    over its same pairs plus the mean over its different pairs, so that the many different pairs of a batch do
-    not outweigh the few same ones. The paper adds weight decay, `weight_decay` of the estimators.
+    Prefer it to `BinaryCrossEntropyLoss` when many pairs are easy and you do not need
+    probabilities: a pair that is correct by the margin has zero loss and no gradient,
+    so that training concentrates on the others.
 
-    Take it for verification in place of `BinaryCrossEntropyLoss` where some pairs are very easy, or some
-    labels wrong: the former cost nothing, and the latter cost less.
+    A head turns the two embeddings of a pair into a logit o, above zero for "same". The
+    loss of a pair is [margin - y o]+, where y is 1 for a positive pair and -1 for a
+    negative pair. The loss of a batch is the mean over its positive pairs plus the mean
+    over its negative pairs, so that the many negative pairs do not outweigh the few
+    positive ones. The paper adds weight decay, which is the parameter `weight_decay` of
+    the estimators.
 
     Parameters
     ----------
     margin : float, default=1.0
-        From which |o| on a pair that is on the right side costs nothing.
-    head : {"distance", "difference", "product"}, Head or torch.nn.Module, default="distance"
-        As for `BinaryCrossEntropyLoss`.
+        A pair on the correct side has zero loss once ``|o|`` reaches `margin`.
+    head : str, Head or torch.nn.Module, default="distance"
+        As in `BinaryCrossEntropyLoss`.
     mining : {"all", "hard"}, default="all"
-        As for `BinaryCrossEntropyLoss`.
+        As in `BinaryCrossEntropyLoss`.
     weights_lr : float, default=0.01
         Learning rate of the head.
 
     See Also
     --------
-    BinaryCrossEntropyLoss : the smooth counterpart, whose logits are probabilities.
+    BinaryCrossEntropyLoss : a smooth alternative, whose logits give probabilities.
 
     References
     ----------
-    Zagoruyko & Komodakis, "Learning to Compare Image Patches via Convolutional Neural Networks", CVPR 2015.
+    Zagoruyko & Komodakis, "Learning to Compare Image Patches via Convolutional Neural
+    Networks", CVPR 2015.
 
     Examples
     --------
     >>> import torch
     >>> module = HingeLoss(margin=1.0).build(n_classes=2, n_components=2)
     >>> embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
-    >>> labels, wrong = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0])
-    >>> round(module(embeddings, labels).item(), 3), round(module(embeddings, wrong).item(), 3)
-    (0.0, 9.0)
+    >>> correct, wrong = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 0])
+    >>> [round(module(embeddings, labels).item(), 3) for labels in (correct, wrong)]
+    [0.0, 9.0]
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Multi-similarity loss, and the mining that goes with it."""
+"""Multi-similarity loss and its mining."""
 
 from __future__ import annotations
 
@@ -42,9 +42,10 @@ class _MultiSimilarityModule(BatchModule):
 def _informative(
     similarity: Tensor, positive: Tensor, negative: Tensor, epsilon: float
 ) -> tuple[Tensor, Tensor]:
-    """Masks of the positives and the negatives that overlap, within `epsilon`, in their similarity.
+    """Keep the positives and negatives whose similarities overlap within `epsilon`.
 
-    Of a row, both are empty if it has no positive or no negative, or keeps `epsilon` between the two.
+    Nothing is kept for a row without positives or without negatives, or whose positives
+    are all more similar than its negatives by at least `epsilon`.
     """
     least = similarity.masked_fill(~positive, torch.inf).amin(dim=1, keepdim=True)
     most = similarity.masked_fill(~negative, -torch.inf).amax(dim=1, keepdim=True)
@@ -54,49 +55,54 @@ def _informative(
 
 
 class MultiSimilarityLoss(LossSpec):
-    """Multi-similarity loss: pairs weigh by their own similarity and by those of the other pairs around.
+    """Multi-similarity loss: mines informative pairs and weights them by similarity.
 
-    With s the cosine similarities of an anchor to its positives p and negatives n, an anchor costs::
+    Prefer it for retrieval: its mining drops pairs that are already solved, and its
+    weights emphasize the hardest of the others.
 
-        log(1 + sum_p exp(-alpha (s_p - base))) / alpha + log(1 + sum_n exp(beta (s_n - base))) / beta
+    With cosine similarities s of an anchor to its positives p and negatives n, the loss
+    of the anchor is::
 
-    The loss of a batch is the mean over the anchors that have a pair left by the mining; the paper divides by
-    the number of all rows instead, which lets the steps shrink with the share of anchors that are solved.
-    Embeddings are normalised first.
+        log(1 + sum_p exp(-alpha (s_p - base))) / alpha
+        + log(1 + sum_n exp(beta (s_n - base))) / beta
 
-    Take it for retrieval: the mining leaves out the pairs that are solved, and the weights put the hardest of
-    the others first.
+    The loss of a batch is the mean over the anchors that have a pair left after mining.
+    The paper divides by the number of all rows instead, so that steps shrink as more
+    anchors are solved. Embeddings are normalized first.
 
     Parameters
     ----------
     alpha : float, default=2.0
-        How much more the least similar positives weigh than the others.
+        Higher values give the least similar positives more weight.
     beta : float, default=50.0
-        How much more the most similar negatives weigh than the others.
+        Higher values give the most similar negatives more weight.
     base : float, default=0.5
-        The similarity that positives shall exceed and negatives shall not; from -1 to 1.
+        Similarity that positives should exceed and negatives should not; from -1 to 1.
     mining : {"multi_similarity", "all"}, default="multi_similarity"
-        "multi_similarity" takes, for each anchor, the negatives more similar than its least similar positive
-        less `epsilon`, and the positives less similar than its most similar negative plus `epsilon`; "all"
-        takes every pair.
+        "multi_similarity" keeps, for each anchor, the negatives that are more similar
+        than its least similar positive minus `epsilon`, and the positives that are less
+        similar than its most similar negative plus `epsilon`; "all" keeps every pair.
     epsilon : float, default=0.1
-        The margin of the mining.
+        Margin of the mining.
 
     See Also
     --------
-    CircleLoss : weighs each pair by its own similarity.
-    SupConLoss : has one parameter only.
+    CircleLoss : weights each pair by its own similarity only.
+    SupConLoss : has a single parameter.
 
     References
     ----------
-    Wang, Han, Huang, Dong & Scott, "Multi-Similarity Loss with General Pair Weighting for Deep Metric
-    Learning", CVPR 2019.
+    Wang, Han, Huang, Dong & Scott, "Multi-Similarity Loss with General Pair Weighting
+    for Deep Metric Learning", CVPR 2019.
 
     Examples
     --------
+    The loss of anchors 0 and 1 is log(1 + 1) + log(1 + 1).
+
     >>> import torch
-    >>> module = MultiSimilarityLoss(alpha=1.0, beta=1.0, base=1.0).build(n_classes=2, n_components=2)
-    >>> module(torch.ones(3, 2), torch.tensor([0, 0, 1]))  # anchors 0 and 1: log(1 + 1) twice
+    >>> loss = MultiSimilarityLoss(alpha=1.0, beta=1.0, base=1.0)
+    >>> module = loss.build(n_classes=2, n_components=2)
+    >>> module(torch.ones(3, 2), torch.tensor([0, 0, 1]))
     tensor(1.3863)
     """
 

@@ -1,4 +1,4 @@
-"""Losses on pairs: contrastive, and the exponential energy of the first Siamese face verification."""
+"""Losses on pairs: contrastive and exponential."""
 
 from __future__ import annotations
 
@@ -41,10 +41,12 @@ def contrastive(distance: Tensor, same: Tensor, margin: float) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> contrastive(torch.tensor([0.5, 0.5]), torch.tensor([True, False]), margin=1.0)
+    >>> distance, same = torch.tensor([0.5, 0.5]), torch.tensor([True, False])
+    >>> contrastive(distance, same, margin=1.0)
     tensor([0.1250, 0.1250])
     """
-    # Of finite numbers, lerp between 0 and 1 chooses, and its gradient is quicker than that of where.
+    # For finite numbers, lerp by 0 or 1 selects as where does, but its gradient is
+    # faster.
     return (
         0.5
         * (margin - distance).relu().lerp(distance, same.to(distance.dtype)).square()
@@ -78,24 +80,22 @@ def exponential(distance: Tensor, same: Tensor, bound: float) -> Tensor:
 
 
 class PairModule(TupleLoss):
-    """Mean of a formula over the same pairs plus its mean over the different pairs closer than `reach`.
+    """Mean of a formula over the positive pairs plus its mean over the negative pairs.
 
     Parameters
     ----------
     distance : str or Distance
     mining : {"all", "hard"}
     formula : callable
-        Gives the loss of each pair from what it is compared by, its distance, and from whether it is the
-        same.
+        Computes the loss of each pair from its compared value, such as the distance,
+        and from whether the pair is the same.
     reach : float, default=None
-        None takes all different pairs.
+        Only negative pairs with a compared value below `reach` are used; None uses all.
     symmetric : bool, default=True
-        Take each pair of a batch once, and not in both orders.
+        Use each pair of a batch once instead of in both orders.
     """
 
-    far = (
-        1  # sign of what pairs are compared by where they are far apart: distances grow
-    )
+    far = 1  # -1 if the compared values decrease with distance
 
     def __init__(
         self,
@@ -153,10 +153,12 @@ class PairModule(TupleLoss):
     def _within_reach(
         self, compared: Tensor, same: Tensor, taken: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Of the pairs `taken` the same ones and the different ones within reach; each (n,)."""
-        if (
-            self.reach is not None
-        ):  # before long few different pairs are so close: a mean over all would fade
+        """Keep the pairs `taken`, except negative pairs out of reach.
+
+        Returns the compared values and whether the pairs are the same, each (n,).
+        """
+        # Few negative pairs stay this close, and a mean over all would vanish.
+        if self.reach is not None:
             taken = taken & (same | (compared.detach() < self.reach))
         chosen = taken.flatten().nonzero().squeeze(1)
         compared, same = (
@@ -167,14 +169,20 @@ class PairModule(TupleLoss):
 
 
 def shares(same: Tensor, dtype: torch.dtype) -> Tensor:
-    """Weights for the mean over the same pairs plus that over the different ones, which drown no others."""
+    """Weights of the mean over positive pairs plus the mean over negative pairs, (n,).
+
+    A plain mean over all pairs would let the more frequent kind dominate.
+    """
     pulled = same.to(dtype)  # (n,)
     n_same = pulled.sum()
     return mean_or_zero(pulled, n_same) + mean_or_zero(1 - pulled, len(same) - n_same)
 
 
 def _both(near: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
-    """As many same pairs as different ones: what they are compared by and which are the same; each (2 n,)."""
+    """Concatenate as many positive as negative pairs.
+
+    Returns the compared values and whether the pairs are the same, each (2 n,).
+    """
     compared = torch.cat([near, far])
     return compared, torch.arange(len(compared), device=compared.device) < len(near)
 
@@ -194,31 +202,35 @@ class _ExponentialModule(PairModule):
 
 
 class ContrastiveLoss(LossSpec):
-    """Contrastive loss: pulls rows of one class together, pushes others until they are `margin` apart.
+    """Contrastive loss: pulls rows of a class together, pushes others a margin apart.
 
-    A same pair costs D^2 / 2, a different pair [margin - D]+^2 / 2. The loss of a batch is the mean over its
-    same pairs plus the mean over those of its different pairs that are closer than the margin.
+    Prefer it when a distance must mean the same for all classes: it constrains the
+    distances themselves, whereas `TripletLoss` constrains only their order. The weaker
+    constraint usually separates classes better, even for verification.
 
-    Take it when distances have to mean the same for all classes: it asks for absolute ones, where
-    `TripletLoss` asks for an order. That is less, and usually separates better, in verification too.
+    The loss of a positive pair is D^2 / 2, the loss of a negative pair
+    [margin - D]+^2 / 2. The loss of a batch is the mean over its positive pairs plus
+    the mean over those of its negative pairs that are closer than the margin.
 
     Parameters
     ----------
     margin : float, default=0.5
-        Distance beyond which a different pair costs nothing; unit-norm embeddings are at most 2 apart.
+        Distance beyond which a negative pair has zero loss. Unit-norm embeddings are at
+        most 2 apart, by Euclidean or cosine distance.
     distance : {"euclidean", "manhattan", "cosine"}, default="euclidean"
     mining : {"all", "hard"}, default="all"
-        "all" takes every pair of the batch; "hard" takes, for each row that has both, its farthest same and
-        its closest different row.
+        "all" uses every pair of the batch; "hard" uses, for each row that has both, its
+        farthest positive and its closest negative.
 
     See Also
     --------
-    ExponentialLoss : has no margin; different pairs are pushed apart at every distance.
+    ExponentialLoss : has no margin; pushes negative pairs apart at every distance.
     TripletLoss : compares distances with each other instead of with a fixed margin.
 
     References
     ----------
-    Hadsell, Chopra & LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006.
+    Hadsell, Chopra & LeCun, "Dimensionality Reduction by Learning an Invariant
+    Mapping", CVPR 2006.
 
     Examples
     --------
@@ -242,7 +254,7 @@ class ContrastiveLoss(LossSpec):
     def build(self, n_classes: int, n_components: int) -> TupleLoss:
         distance = self._option("distance", self.distances)
         high = DISTANCES[distance].highest
-        also = "" if high == math.inf else f", which no {distance} distance exceeds"
+        also = "" if high == math.inf else f", the largest {distance} distance"
         margin = check_number(
             "ContrastiveLoss.margin",
             self.margin,
@@ -257,34 +269,37 @@ class ContrastiveLoss(LossSpec):
 
 
 class ExponentialLoss(LossSpec):
-    """Exponential energy loss, the loss of the first Siamese face verification.
+    """Exponential loss: like the contrastive loss, but without a margin.
 
-    A same pair costs (2 / Q) E^2, a different pair 2 Q exp(-2.77 E / Q), where the energy E is the distance
-    of the two embeddings and Q its upper bound. The loss of a batch is the mean over its same pairs plus the
-    mean over its different pairs. It has no margin.
+    Prefer it to `ContrastiveLoss` when a margin is hard to choose: it has none. With
+    ``mining="hard"``, easy pairs do not dominate the mean. It is the loss of the first
+    Siamese network for face verification.
 
-    Take it where a margin is hard to choose: there is none. With ``mining="hard"`` the easy pairs do not
-    drown the others.
+    The loss of a positive pair is (2 / Q) E^2, the loss of a negative pair
+    2 Q exp(-2.77 E / Q), where the energy E is the distance between the two embeddings
+    and Q is its upper bound. The loss of a batch is the mean over its positive pairs
+    plus the mean over its negative pairs.
 
     Parameters
     ----------
     bound : float, default=None
-        Q. None means the bound on the unit sphere: 2 for Euclidean, cosine, 2 sqrt(n_components) for
-        Manhattan; set it yourself for embeddings that are not of unit norm.
+        Q. None means the largest distance on the unit sphere: 2 for Euclidean and
+        cosine distances, 2 sqrt(n_components) for Manhattan. Set it yourself for
+        embeddings that do not have unit norm.
     distance : {"euclidean", "manhattan", "cosine"}, default="euclidean"
         The paper uses "manhattan".
     mining : {"all", "hard"}, default="all"
-        "all" takes every pair of the batch; "hard" takes, for each row that has both, its farthest same and
-        its closest different row.
+        "all" uses every pair of the batch; "hard" uses, for each row that has both, its
+        farthest positive and its closest negative.
 
     See Also
     --------
-    ContrastiveLoss : leaves different pairs alone that are a margin apart.
+    ContrastiveLoss : ignores negative pairs that are a margin apart.
 
     References
     ----------
-    Chopra, Hadsell & LeCun, "Learning a Similarity Metric Discriminatively, with Application to Face
-    Verification", CVPR 2005.
+    Chopra, Hadsell & LeCun, "Learning a Similarity Metric Discriminatively, with
+    Application to Face Verification", CVPR 2005.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Losses with one learned vector per class, which rows are compared with instead of with each other."""
+"""Losses that compare rows with one learned vector per class, not with each other."""
 
 from __future__ import annotations
 
@@ -22,28 +22,29 @@ def proxy_anchor(cosine: Tensor, own: Tensor, margin: float, alpha: float) -> Te
     Parameters
     ----------
     cosine : Tensor of shape (n_classes, B)
-        Of every proxy with every row.
+        Cosines between every proxy and every row.
     own : bool Tensor of shape (n_classes, B)
-        Whether the row is of the proxy's class.
+        Whether the row belongs to the proxy's class.
     margin, alpha : float
 
     Returns
     -------
     Tensor of shape ()
-        The mean over the proxies with rows of log(1 + sum_own exp(-alpha (cos - margin))), plus the mean over
-        all proxies of log(1 + sum_others exp(alpha (cos + margin))).
+        The mean of log(1 + sum_own exp(-alpha (cos - margin))) over the proxies that
+        have rows, plus the mean of log(1 + sum_others exp(alpha (cos + margin))) over
+        all proxies.
 
     Examples
     --------
     >>> import torch
-    >>> proxy_anchor(torch.zeros(2, 1), torch.tensor([[True], [False]]), margin=0.0, alpha=1.0)
+    >>> own = torch.tensor([[True], [False]])
+    >>> proxy_anchor(torch.zeros(2, 1), own, margin=0.0, alpha=1.0)
     tensor(1.0397)
     """
     pull = masked_logsumexp(-alpha * (cosine - margin), own)
     push = masked_logsumexp(alpha * (cosine + margin), ~own)
-    zero = cosine.new_zeros(
-        ()
-    )  # log(1 + exp(x)) = logaddexp(x, 0), which is 0 for a proxy without terms
+    # log(1 + exp(x)) = logaddexp(x, 0), which is 0 for a proxy without terms.
+    zero = cosine.new_zeros(())
     n_present = has_any(own).sum()
     return (
         torch.logaddexp(pull, zero).sum() / n_present
@@ -52,9 +53,10 @@ def proxy_anchor(cosine: Tensor, own: Tensor, margin: float, alpha: float) -> Te
 
 
 class ProxyModule(EmbeddingLoss):
-    """A loss on the cosines between rows and proxies, one learned proxy for each class.
+    """A loss on the cosines between rows and learned proxies, one proxy per class.
 
-    The proxies stay in float32; it is their copies that are computed with in the type of the embeddings.
+    The proxies are stored in float32; the loss is computed with copies in the dtype of
+    the embeddings.
     """
 
     def __init__(self, n_classes: int, n_components: int, lr: float) -> None:
@@ -66,7 +68,7 @@ class ProxyModule(EmbeddingLoss):
 
     @abstractmethod
     def formula(self, unit: Tensor, proxies: Tensor, labels: Tensor) -> Tensor:
-        """Loss of a batch, from embeddings (B, d) and proxies (n_classes, d) of unit norm."""
+        """Loss of unit-norm embeddings (B, d) and unit-norm proxies (n_classes, d)."""
 
     def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         _check_labels(labels, len(self.proxies))
@@ -79,9 +81,10 @@ def _check_labels(labels: Tensor, n_classes: int) -> None:
     lowest, highest = torch.stack(labels.aminmax()).tolist()
     if lowest < 0 or highest >= n_classes:
         raise ValueError(
-            f"`labels` must be from 0 to {n_classes - 1}, since this loss learns one vector for each of the "
-            f"{n_classes} classes that it was built for; got {lowest if lowest < 0 else highest}. Name the "
-            "classes that come later in the first call, partial_fit(X, y, classes=...), or fit a new model."
+            f"`labels` must be from 0 to {n_classes - 1}, because this loss learns one "
+            f"vector for each of the {n_classes} classes it was built for; got "
+            f"{lowest if lowest < 0 else highest}. Pass all classes to the first call, "
+            "partial_fit(X, y, classes=...), or fit a new model."
         )
 
 
@@ -94,50 +97,53 @@ class _ProxyAnchorModule(ProxyModule):
         self.alpha = alpha
 
     def formula(self, unit: Tensor, proxies: Tensor, labels: Tensor) -> Tensor:
-        own = (
-            torch.arange(len(proxies), device=labels.device)[:, None] == labels
-        )  # (n_classes, B)
+        # (n_classes, B)
+        own = torch.arange(len(proxies), device=labels.device)[:, None] == labels
         return proxy_anchor(proxies @ unit.T, own, self.margin, self.alpha)
 
 
 class ProxySpec(LossSpec):
-    """What the specs of losses with proxies share."""
+    """What the specs of all losses with proxies share."""
 
     weights_lr: float
 
     def _positive(self, name: str) -> float:
-        """Value of a parameter that is above zero, checked."""
+        """Return the value of a parameter, after checking that it is above zero."""
         return check_number(
             f"{type(self).__name__}.{name}", getattr(self, name), low=0, low_open=True
         )
 
 
 class ProxyAnchorLoss(ProxySpec):
-    """Proxy anchor loss: the proxy of each class pulls the rows of its class and pushes all others.
+    """Proxy anchor loss: each proxy pulls the rows of its class and pushes others.
 
-    With s the cosines between a proxy and the rows of a batch, a proxy whose class is in the batch costs
-    log(1 + sum_p exp(-alpha (s_p - margin))) for its rows p, averaged over these proxies; every proxy costs
-    log(1 + sum_n exp(alpha (s_n + margin))) for the rows n of other classes, averaged over all proxies.
-    The proxies, one for each class, are learned with the network.
+    Prefer it for retrieval with up to a few hundred classes, and for classes not seen
+    in training: it learns as fast as a classifier, but hard rows get more weight than
+    easy ones, as in losses on pairs.
 
-    Take it for retrieval among few to some hundreds of classes, and of classes not seen in training: it has
-    the speed of a classifier, but hard rows weigh more than easy ones, as in losses on pairs.
+    There is one proxy per class, and the proxies are learned together with the network.
+    With cosines s between a proxy and the rows of a batch, the loss is the mean of
+    log(1 + sum_p exp(-alpha (s_p - margin))), with p the rows of the proxy's class,
+    over the proxies whose class is in the batch, plus the mean of
+    log(1 + sum_n exp(alpha (s_n + margin))), with n the rows of other classes, over all
+    proxies.
 
     Parameters
     ----------
     margin : float, default=0.1
-        Rows of a proxy's class shall have a cosine above `margin`, all others one below -`margin`; from 0 to
-        1.
+        The cosine of a proxy with the rows of its class should be above `margin`, and
+        with all other rows below minus `margin`; from 0 to 1.
     alpha : float, default=16.0
-        How much the hardest rows outweigh the others. The paper takes 32; on small data less learns faster.
+        Higher values give the hardest rows more weight. The paper uses 32; on small
+        data, lower values learn faster.
     weights_lr : float, default=0.05
-        Learning rate of the proxies, absolute, apart from the estimator's `lr`. It is 100 times that one's
-        default, the ratio of the paper.
+        Learning rate of the proxies, independent of the estimator's `lr`. The default
+        is 100 times the default of `lr`, the ratio of the paper.
 
     See Also
     --------
-    ProxyNCALoss : each row has a softmax of its own.
-    MultiSimilarityLoss : such sums over pairs of rows, without proxies.
+    ProxyNCALoss : a softmax over the proxies for each row.
+    MultiSimilarityLoss : similar sums over pairs of rows, without proxies.
 
     References
     ----------
@@ -145,10 +151,13 @@ class ProxyAnchorLoss(ProxySpec):
 
     Examples
     --------
+    The loss is log(1 + exp(-1)) + log(2) / 2.
+
     >>> import torch
-    >>> module = ProxyAnchorLoss(margin=0.0, alpha=1.0).build(n_classes=2, n_components=2)
+    >>> loss = ProxyAnchorLoss(margin=0.0, alpha=1.0)
+    >>> module = loss.build(n_classes=2, n_components=2)
     >>> module.proxies.data = torch.eye(2)
-    >>> module(torch.tensor([[3.0, 0.0]]), torch.tensor([0])).detach()  # log(1 + 1 / e) + log(2) / 2
+    >>> module(torch.tensor([[3.0, 0.0]]), torch.tensor([0])).detach()
     tensor(0.6598)
     """
 

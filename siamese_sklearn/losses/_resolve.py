@@ -1,4 +1,4 @@
-"""From what the user gave as `loss` to the module that training calls."""
+"""Turn the parameter `loss` into the module that training calls."""
 
 from __future__ import annotations
 
@@ -19,27 +19,29 @@ LossLike: TypeAlias = str | LossSpec | nn.Module | tuple[nn.Module, nn.Module]
 
 
 class PluggedLoss(nn.Module):
-    """A loss from elsewhere, alone or after a miner, as those of pytorch-metric-learning.
+    """Adapter that wraps a user's `nn.Module` as a loss, with an optional miner.
 
-    It is computed in float32 or wider, under autocast too, and its value is checked.
+    The modules can come from pytorch-metric-learning. The loss is computed in float32
+    or wider, also under autocast, and its value is checked.
 
     Parameters
     ----------
     loss : nn.Module
-        Called as ``loss(embeddings, labels)``, with a miner as ``loss(embeddings, labels, mined)``.
+        Called as ``loss(embeddings, labels)``, or as
+        ``loss(embeddings, labels, mined)`` with a miner.
     miner : nn.Module or None, default=None
-        Called as ``miner(embeddings, labels)``, without gradient; gives indices of pairs or triplets, in the
-        form that `loss` takes.
+        Called as ``miner(embeddings, labels)``, without gradients. It returns indices
+        of pairs or triplets in the form that `loss` accepts.
 
     Attributes
     ----------
     distance : object
-        That of `loss`, "euclidean" if it has none.
+        The attribute `distance` of `loss`, or "euclidean" if there is none.
     lr : float or None
-        Learning rate of the weights of `loss`, if it has an attribute of that name; None for that of the
-        estimator.
+        The attribute `lr` of `loss`, the learning rate of its weights; None means the
+        learning rate of the estimator.
     n_active : Tensor or None
-        That of `loss`, if it has one.
+        The attribute `n_active` of `loss`, or None if there is none.
     """
 
     def __init__(self, loss: nn.Module, miner: nn.Module | None = None) -> None:
@@ -49,21 +51,21 @@ class PluggedLoss(nn.Module):
 
     @property
     def distance(self) -> Any:
-        """What `loss` says of its distance."""
+        """Distance of `loss`, or "euclidean" if it does not say."""
         return getattr(self.loss, "distance", "euclidean")
 
     @property
     def lr(self) -> float | None:
-        """What `loss` says of the learning rate of its weights."""
+        """Learning rate of the weights of `loss`, or None if it does not say."""
         return getattr(self.loss, "lr", None)
 
     @property
     def n_active(self) -> Tensor | None:
-        """What `loss` says of its active terms."""
+        """Number of active terms of `loss`, or None if it does not say."""
         return getattr(self.loss, "n_active", None)
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Loss of the batch.
+        """Compute the loss of a batch.
 
         Parameters
         ----------
@@ -72,12 +74,12 @@ class PluggedLoss(nn.Module):
 
         Returns
         -------
-        Tensor of one number
+        Tensor with one element
 
         Raises
         ------
         TypeError, ValueError
-            If the loss returned something else, or what has no gradient.
+            If the loss returns anything else, or a value without a gradient.
         """
         with torch.autocast(embeddings.device.type, enabled=False):
             embeddings = at_least_float32(embeddings)
@@ -97,18 +99,20 @@ def make_loss(
     n_components: int,
     **overrides: Any,
 ) -> nn.Module:
-    """Build the loss, or copy and wrap what the user built.
+    """Build the loss, or copy and wrap a user's module.
 
     Parameters
     ----------
     loss : str, LossSpec, nn.Module or tuple
-        A name in `registry`, a spec, a module with ``forward(embeddings, labels)``, or a tuple (loss, miner)
-        of modules, called as ``loss(embeddings, labels, miner(embeddings, labels))``. Modules are
+        A name in `registry`, a spec, a module with ``forward(embeddings, labels)``, or
+        a tuple (loss, miner) of modules, called as
+        ``loss(embeddings, labels, miner(embeddings, labels))``. Modules are
         deep-copied.
     registry : dict of str to type
     n_classes, n_components : int
     **overrides
-        Parameters to set on a spec; None, and what the loss does not have, is passed over.
+        Parameters to set on a spec. None is skipped, and so are parameters that the
+        loss does not have.
 
     Returns
     -------
@@ -118,7 +122,8 @@ def make_loss(
     Raises
     ------
     ValueError, TypeError
-        If `loss` is none of these, or a parameter has a value that the loss cannot take.
+        If `loss` is none of these, or a parameter has a value that the loss does not
+        accept.
     """
     if isinstance(loss, EmbeddingLoss):
         return copy.deepcopy(loss)
@@ -149,21 +154,23 @@ def _make_spec(loss: Any, registry: dict[str, type[LossSpec]]) -> LossSpec:
     if isinstance(loss, type) and issubclass(loss, LossSpec | nn.Module):
         arguments = "" if issubclass(loss, LossSpec) else "..."
         raise TypeError(
-            f"`loss` is the class {loss.__name__}; pass an instance, {loss.__name__}({arguments})."
+            f"`loss` is the class {loss.__name__}; pass an instance, "
+            f"{loss.__name__}({arguments})."
         )
     raise TypeError(
-        f"`loss` must be one of {', '.join(map(repr, registry))}, a spec such as TripletLoss(), a "
-        f"torch.nn.Module with forward(embeddings, labels), or a tuple (loss, miner) of two; got {loss!r}."
+        f"`loss` must be one of {', '.join(map(repr, registry))}, a spec such as "
+        "TripletLoss(), a torch.nn.Module with forward(embeddings, labels), or a tuple "
+        f"(loss, miner) of two modules; got {loss!r}."
     )
 
 
 def _check_tuple(loss: tuple[Any, ...]) -> None:
     if len(loss) == 2 and all(isinstance(member, nn.Module) for member in loss):
         return
-    came = ", ".join(_kind(member) for member in loss)
+    got = ", ".join(_kind(member) for member in loss)
     raise TypeError(
-        "`loss`, as a tuple, must be (loss, miner), two torch.nn.Modules such as a loss and a miner of "
-        f"pytorch-metric-learning; got ({came})."
+        "`loss`, if it is a tuple, must be (loss, miner), two torch.nn.Modules such "
+        f"as a loss and a miner from pytorch-metric-learning; got ({got})."
     )
 
 
@@ -176,21 +183,23 @@ def _kind(value: object) -> str:
 
 
 def _check_value(value: Any, loss: nn.Module, *, differentiable: bool) -> Tensor:
-    """Return what a loss returned, if it can be trained with."""
+    """Return the value of a loss if training can use it, else raise."""
     name = type(loss).__name__
     if not isinstance(value, Tensor):
         raise TypeError(
-            f"`loss`, a {name}, must return a tensor of one number; got {_kind(value)}."
+            f"`loss`, a {name}, must return a Tensor with one element; got "
+            f"{_kind(value)}."
         )
     if value.numel() != 1:
         raise ValueError(
-            f"`loss`, a {name}, must return one number for a batch, such as the mean; got a tensor of shape "
-            f"{tuple(value.shape)}."
+            f"`loss`, a {name}, must return one number per batch, such as the mean "
+            f"over its rows; got a Tensor of shape {tuple(value.shape)}."
         )
     if differentiable and not value.requires_grad:
         raise ValueError(
-            f"`loss`, a {name}, returned a number without a gradient; compute it from the embeddings by "
-            "torch operations, without detach(), item() or numpy()."
+            f"`loss`, a {name}, must return a value with a gradient; got one without. "
+            "Compute it from the embeddings with torch operations only, without "
+            "detach(), item() or numpy()."
         )
     return value
 
@@ -202,7 +211,10 @@ def _check_taken(
     value: object,
     attribute: str,
 ) -> None:
-    """Raise a ValueError, with the losses that do take `value`, if it is given and `spec` does not."""
+    """Raise a ValueError if `value` is given and `spec` does not accept it.
+
+    The message names the losses that do accept it.
+    """
     options: tuple[str, ...] = getattr(spec, attribute)
     if value is None or not options:
         return
@@ -219,6 +231,6 @@ def _check_taken(
         (repr(key) for key, kind in kinds if kind is type(spec)), type(spec).__name__
     )
     raise ValueError(
-        f"`{name}`={value!r} is not for loss {loss}, which takes {', '.join(map(repr, options))}; "
-        f"{' and '.join(takers)} {'takes' if len(takers) == 1 else 'take'} it."
+        f"`{name}` must be one of {', '.join(map(repr, options))} for loss {loss}; got "
+        f"{value!r}. Losses that accept it: {', '.join(takers)}."
     )

@@ -1,4 +1,4 @@
-"""Losses that classify: softmax over the cosines of an embedding with a learned weight vector per class."""
+"""Losses that classify rows by their cosines to one learned weight vector per class."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ __all__ = [
 
 
 def add_angle(cosine: Tensor, margin: float) -> Tensor:
-    """Cosine of the angle that is `margin` wider (Deng et al. 2019).
+    """Cosine of an angle that is widened by `margin` (Deng et al. 2019).
 
     Parameters
     ----------
     cosine : Tensor
-        Of the angle theta.
+        Cosine of the angle theta.
     margin : float
         In radians, from 0 to pi / 2.
 
     Returns
     -------
     Tensor, of the same shape
-        cos(theta + margin); beyond theta + margin = pi, where that would rise again, cos(theta) - margin
-        sin(margin), as in the authors' code. So it falls as theta grows from 0 to pi, with a jump downwards
-        at that point.
+        cos(theta + margin). Beyond theta + margin = pi, where that would rise again, it
+        is cos(theta) - margin sin(margin), as in the authors' code. The result
+        therefore falls as theta grows from 0 to pi, with a downward jump at that point.
 
     Examples
     --------
+    The angles are 60 and 180 degrees: cos(60° + 90°) and cos(180°) - pi / 2.
+
     >>> import math
     >>> import torch
-    >>> add_angle(torch.tensor([0.5, -1.0]), margin=math.pi / 2)  # cos(60° + 90°); cos(180°) - pi / 2
+    >>> add_angle(torch.tensor([0.5, -1.0]), margin=math.pi / 2)
     tensor([-0.8660, -2.5708])
     """
-    smallest = torch.finfo(
-        cosine.dtype
-    ).eps  # the root has no finite gradient at cosines of +-1
+    smallest = torch.finfo(cosine.dtype).eps  # finite gradients at cosines of +-1
     sine = (1 - cosine.square()).clamp(min=smallest).sqrt()
     wider = math.cos(margin) * cosine - math.sin(margin) * sine
     return torch.where(
@@ -58,7 +58,7 @@ def add_angle(cosine: Tensor, margin: float) -> Tensor:
 
 
 class _SoftmaxModule(ProxyModule):
-    """Cross entropy of cosines times `scale`, that of a row's own class made smaller by `shrink` first."""
+    """Cross-entropy of scaled cosines; `shrink` lowers that of the true class."""
 
     def __init__(
         self,
@@ -84,40 +84,47 @@ class _SoftmaxModule(ProxyModule):
 
 
 class ProxyNCALoss(ProxySpec):
-    """ProxyNCA++: the nearest proxy of a row shall be that of its class.
+    """ProxyNCA++: the nearest proxy of a row should be the proxy of its class.
 
-    A row costs -log softmax(-D^2 / temperature) at its class, with D its distances to the proxies, one for
-    each class, learned with the network; embeddings and proxies are of unit norm. The loss of a batch is the
-    mean over its rows.
+    It is `NormalizedSoftmaxLoss` at half the temperature, because D^2 = 2 - 2 cos on
+    the unit sphere: prefer either to losses on pairs when batches cannot be balanced or
+    there are many classes, and `ProxyAnchorLoss` when hard rows should get more weight.
 
-    There D^2 = 2 - 2 cos, so that this is `NormalizedSoftmaxLoss` at half the temperature: take either.
+    The loss of a row is -log softmax(-D^2 / temperature) at its class, with D its
+    distances to the proxies. There is one proxy per class, and the proxies are learned
+    together with the network. Embeddings and proxies are normalized to unit norm. The
+    loss of a batch is the mean over its rows.
 
     Parameters
     ----------
     temperature : float, default=0.25
-        The lower, the less a row moves once it is right. The paper takes 1/9; on small data that is too
-        little to make classes compact, but keeps more of what tells unseen classes apart.
+        With lower values, a row stops moving sooner once it is classified correctly.
+        The paper uses 1/9; on small data, that is too low to make classes compact, but
+        it keeps more of what distinguishes unseen classes.
     weights_lr : float, default=0.05
-        Learning rate of the proxies, absolute, apart from the estimator's `lr`.
+        Learning rate of the proxies, independent of the estimator's `lr`.
 
     See Also
     --------
-    ProxyAnchorLoss : weighs the hard rows of a batch.
+    ProxyAnchorLoss : gives the hard rows of a batch more weight.
+    NormalizedSoftmaxLoss : the same at half the temperature.
 
     References
     ----------
-    Movshovitz-Attias, Toshev, Leung, Ioffe & Singh, "No Fuss Distance Metric Learning using Proxies", ICCV
-    2017.
+    Movshovitz-Attias, Toshev, Leung, Ioffe & Singh, "No Fuss Distance Metric Learning
+    using Proxies", ICCV 2017.
 
-    Teh, DeVries & Taylor, "ProxyNCA++: Revisiting and Revitalizing Proxy Neighborhood Component Analysis",
-    ECCV 2020.
+    Teh, DeVries & Taylor, "ProxyNCA++: Revisiting and Revitalizing Proxy Neighborhood
+    Component Analysis", ECCV 2020.
 
     Examples
     --------
+    The squared distances are 0 and 2, and the loss is log(1 + exp(-2)).
+
     >>> import torch
     >>> module = ProxyNCALoss(temperature=1.0).build(n_classes=2, n_components=2)
     >>> module.proxies.data = torch.eye(2)
-    >>> module(torch.tensor([[3.0, 0.0]]), torch.tensor([0])).detach()  # log(1 + exp(-2))
+    >>> module(torch.tensor([[3.0, 0.0]]), torch.tensor([0])).detach()
     tensor(0.1269)
     """
 
@@ -126,46 +133,53 @@ class ProxyNCALoss(ProxySpec):
         self.weights_lr = weights_lr
 
     def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
-        scale = 2 / self._positive(
-            "temperature"
-        )  # D^2 = 2 - 2 cos, and the softmax does not see that 2
+        # D^2 = 2 - 2 cos, and the softmax ignores the constant.
+        scale = 2 / self._positive("temperature")
         return _SoftmaxModule(
             n_classes, n_components, self._positive("weights_lr"), scale
         )
 
 
 class NormalizedSoftmaxLoss(ProxySpec):
-    """Normalized softmax: classification by cosines, without a bias.
+    """Normalized softmax: classifies rows by cosine, without a bias.
 
-    A row costs -log softmax(cos / temperature) at its class, with cos its cosines to the weight vectors, one
-    for each class, learned with the network. The loss of a batch is the mean over its rows.
+    Prefer it when batches cannot be balanced or there are many classes: it compares
+    rows with classes, never with each other. It is the simplest loss of this kind;
+    `ArcFaceLoss` and `CosFaceLoss` add a margin.
 
-    Take it as the plainest loss of its kind, when batches cannot be balanced or classes are many: it compares
-    rows with classes, never with each other. `ArcFaceLoss` and `CosFaceLoss` ask for a margin as well.
+    The loss of a row is -log softmax(cos / temperature) at its class, with cos its
+    cosines to the weight vectors. There is one weight vector per class, and the vectors
+    are learned together with the network. The loss of a batch is the mean over its
+    rows.
 
     Parameters
     ----------
     temperature : float, default=0.1
-        The lower, the less a row moves once it is right. The paper takes 0.05; on small data that is too
-        little to make classes compact, but keeps more of what tells unseen classes apart.
+        With lower values, a row stops moving sooner once it is classified correctly.
+        The paper uses 0.05; on small data, that is too low to make classes compact, but
+        it keeps more of what distinguishes unseen classes.
     weights_lr : float, default=0.05
-        Learning rate of the weight vectors, absolute, apart from the estimator's `lr`.
+        Learning rate of the weight vectors, independent of the estimator's `lr`.
 
     See Also
     --------
     ProxyNCALoss : the same at twice the temperature.
-    SupConLoss : a softmax over the other rows of the batch, without weights.
+    SupConLoss : a softmax over the other rows of the batch, without weight vectors.
 
     References
     ----------
-    Zhai & Wu, "Classification is a Strong Baseline for Deep Metric Learning", BMVC 2019.
+    Zhai & Wu, "Classification is a Strong Baseline for Deep Metric Learning", BMVC
+    2019.
 
     Examples
     --------
+    The cosines are 1 and 0, and the loss is log(1 + exp(-1)).
+
     >>> import torch
-    >>> module = NormalizedSoftmaxLoss(temperature=1.0).build(n_classes=2, n_components=2)
+    >>> loss = NormalizedSoftmaxLoss(temperature=1.0)
+    >>> module = loss.build(n_classes=2, n_components=2)
     >>> module.proxies.data = torch.eye(2)
-    >>> module(torch.tensor([[3.0, 0.0]]), torch.tensor([0])).detach()  # log(1 + exp(-1))
+    >>> module(torch.tensor([[3.0, 0.0]]), torch.tensor([0])).detach()
     tensor(0.3133)
     """
 
@@ -181,42 +195,50 @@ class NormalizedSoftmaxLoss(ProxySpec):
 
 
 class ArcFaceLoss(ProxySpec):
-    """ArcFace: classification by angles, that to a row's own class made wider by a margin.
+    """ArcFace: classifies rows by angle, with an additive margin on the angle.
 
-    With theta the angles of a row to the weight vectors, one for each class, learned with the network, a row
-    costs the cross entropy of the logits scale cos(theta), where that of its own class is scale cos(theta +
-    margin). Beyond theta + margin = pi that would rise again; there it is scale (cos(theta) - margin
-    sin(margin)), as in the authors' code, so that the cost grows with theta all the way. The loss of a batch
+    Prefer it for faces and similar data: many classes with many rows each, which must
+    be compact and well separated.
+
+    The loss of a row is the cross-entropy of the logits scale cos(theta), where theta
+    are the angles between the row and the weight vectors; the logit of its own class is
+    scale cos(theta + margin). There is one weight vector per class, and the vectors are
+    learned together with the network. Beyond theta + margin = pi, the logit of its own
+    class would rise again; there it is scale (cos(theta) - margin sin(margin)), as in
+    the authors' code, so that the loss grows with theta everywhere. The loss of a batch
     is the mean over its rows.
-
-    Take it for faces and the like: many classes of many rows, which have to be compact and apart.
 
     Parameters
     ----------
     margin : float, default=0.5
         In radians, from 0 to pi / 2.
     scale : float, default=16.0
-        The higher, the less a row moves once it is right. The paper takes 64, for 10,000 people and more;
-        with 10 to 150 classes that learns more slowly.
+        With higher values, a row stops moving sooner once it is classified correctly.
+        The paper uses 64, for 10,000 people and more; with 10 to 150 classes, 64 learns
+        more slowly.
     weights_lr : float, default=0.05
-        Learning rate of the weight vectors, absolute, apart from the estimator's `lr`.
+        Learning rate of the weight vectors, independent of the estimator's `lr`.
 
     See Also
     --------
     CosFaceLoss : a margin on the cosine.
-    NormalizedSoftmaxLoss : without a margin.
+    NormalizedSoftmaxLoss : no margin.
 
     References
     ----------
-    Deng, Guo, Xue & Zafeiriou, "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", CVPR 2019.
+    Deng, Guo, Xue & Zafeiriou, "ArcFace: Additive Angular Margin Loss for Deep Face
+    Recognition", CVPR 2019.
 
     Examples
     --------
+    The logits are cos(theta + margin) = 0.6 * 0.8 - 0.8 * 0.6 = 0 and 0.8.
+
     >>> import math
     >>> import torch
-    >>> module = ArcFaceLoss(margin=math.asin(0.6), scale=1.0).build(n_classes=2, n_components=2)
+    >>> loss = ArcFaceLoss(margin=math.asin(0.6), scale=1.0)
+    >>> module = loss.build(n_classes=2, n_components=2)
     >>> module.proxies.data = torch.eye(2)
-    >>> module(torch.tensor([[3.0, 4.0]]), torch.tensor([0])).detach()  # cosines 0.6 * 0.8 - 0.8 * 0.6, 0.8
+    >>> module(torch.tensor([[3.0, 4.0]]), torch.tensor([0])).detach()
     tensor(1.1711)
     """
 
@@ -238,41 +260,46 @@ class ArcFaceLoss(ProxySpec):
 
 
 class CosFaceLoss(ProxySpec):
-    """CosFace: classification by cosines, that to a row's own class made smaller by a margin.
+    """CosFace: classifies rows by cosine, with an additive margin on the cosine.
 
-    With cos the cosines of a row to the weight vectors, one for each class, learned with the network, a row
-    costs the cross entropy of the logits scale cos, where that of its own class is scale (cos - margin). The
-    loss of a batch is the mean over its rows.
+    It serves the same purpose as `ArcFaceLoss`. Its margin is the same at every angle;
+    at right angles, where training starts, it is the smaller of the two (0.35 against
+    0.48 with the default parameters). Prefer it for a gentler start.
 
-    Take it for what `ArcFaceLoss` is for: its margin is the same at every angle, and at a right angle, where
-    training begins, it is the smaller of the two.
+    The loss of a row is the cross-entropy of the logits scale cos, where cos are the
+    cosines between the row and the weight vectors; the logit of its own class is
+    scale (cos - margin). There is one weight vector per class, and the vectors are
+    learned together with the network. The loss of a batch is the mean over its rows.
 
     Parameters
     ----------
     margin : float, default=0.35
         From 0 to 2.
     scale : float, default=16.0
-        The higher, the less a row moves once it is right. The paper takes 64, for 10,000 people and more;
-        with 10 to 150 classes that learns more slowly.
+        With higher values, a row stops moving sooner once it is classified correctly.
+        The paper uses 64, for 10,000 people and more; with 10 to 150 classes, 64 learns
+        more slowly.
     weights_lr : float, default=0.05
-        Learning rate of the weight vectors, absolute, apart from the estimator's `lr`.
+        Learning rate of the weight vectors, independent of the estimator's `lr`.
 
     See Also
     --------
     ArcFaceLoss : a margin on the angle.
-    NormalizedSoftmaxLoss : without a margin.
+    NormalizedSoftmaxLoss : no margin.
 
     References
     ----------
-    Wang, Wang, Zhou, Ji, Gong, Zhou, Li & Liu, "CosFace: Large Margin Cosine Loss for Deep Face Recognition",
-    CVPR 2018.
+    Wang, Wang, Zhou, Ji, Gong, Zhou, Li & Liu, "CosFace: Large Margin Cosine Loss for
+    Deep Face Recognition", CVPR 2018.
 
     Examples
     --------
+    The logits are 2 * (1 - 0.5) and 0.
+
     >>> import torch
     >>> module = CosFaceLoss(margin=0.5, scale=2.0).build(n_classes=2, n_components=2)
     >>> module.proxies.data = torch.eye(2)
-    >>> module(torch.tensor([[3.0, 0.0]]), torch.tensor([0])).detach()  # logits 2 * 0.5 and 0
+    >>> module(torch.tensor([[3.0, 0.0]]), torch.tensor([0])).detach()
     tensor(0.3133)
     """
 

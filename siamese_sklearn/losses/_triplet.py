@@ -17,7 +17,7 @@ from siamese_sklearn.mining import MINERS, entries, every_triplet, pair_masks
 
 __all__ = ["SmoothTripletModule", "TripletLoss", "soft_triplet", "triplet"]
 
-_SMALLEST = 1e-12  # mean distance that is divided by, so that identical rows have a finite gradient
+_SMALLEST = 1e-12  # lower bound of the mean distance, for finite gradients
 
 
 def triplet(near: Tensor, far: Tensor, margin: float) -> Tensor:
@@ -43,7 +43,7 @@ def triplet(near: Tensor, far: Tensor, margin: float) -> Tensor:
 
 
 def soft_triplet(near: Tensor, far: Tensor) -> Tensor:
-    """Soft margin of each triplet, log(1 + exp(D_ap - D_an)) without overflow (Hermans et al. 2017).
+    """Soft-margin loss of each triplet (Hermans et al. 2017).
 
     Parameters
     ----------
@@ -53,6 +53,7 @@ def soft_triplet(near: Tensor, far: Tensor) -> Tensor:
     Returns
     -------
     Tensor, of the same shape
+        log(1 + exp(D_ap - D_an)), computed without overflow.
 
     Examples
     --------
@@ -71,9 +72,10 @@ class _TripletModule(TupleLoss):
     distance : str or Distance
     mining : str
     relative : bool
-        Measure the distances of a batch in units of their mean.
+        Divide the distances of a batch by their mean.
     formula : callable
-        Gives the loss of each triplet from the distances to its positive and to its negative.
+        Computes the loss of each triplet from the distances to its positive and to its
+        negative.
     """
 
     def __init__(
@@ -90,11 +92,11 @@ class _TripletModule(TupleLoss):
 
     @abstractmethod
     def _every(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """Mean over all triplets that the masks make; each (n, m), one row per anchor."""
+        """Mean over all triplets of the masks, each (n, m) with one row per anchor."""
 
     @abstractmethod
     def _mean(self, value: Tensor) -> Tensor:
-        """Mean over triplets with these losses, (T,)."""
+        """Mean over triplets, given their losses (T,)."""
 
     def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         distance = self.distance.pairwise(embeddings)
@@ -111,7 +113,10 @@ class _TripletModule(TupleLoss):
         )
 
     def _from_pairs(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
-        """Every same pair against every different pair of the batch, as if they had one anchor."""
+        """Compare every positive pair with every negative pair.
+
+        The pairs are treated as if they shared an anchor.
+        """
         distance = self.distance.paired(left, right)[None]  # (1, B)
         return self._every(distance, same[None], ~same[None])
 
@@ -126,7 +131,7 @@ class _TripletModule(TupleLoss):
 
 
 class _TripletHingeModule(_TripletModule):
-    """Mean over the selected triplets that are not yet solved by the margin."""
+    """Mean over the selected triplets with a loss above zero."""
 
     def __init__(
         self, distance: str, mining: str, relative: bool, margin: float
@@ -149,16 +154,15 @@ class _TripletHingeModule(_TripletModule):
 
 
 class SmoothTripletModule(_TripletModule):
-    """Mean over all selected triplets of a formula that is never quite zero."""
+    """Mean over all selected triplets, for a formula that never reaches zero."""
 
     margin = None
 
     def _every(self, distance: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """One row of negatives for each (anchor, positive): O(B^2 K) for K rows per class."""
+        """Mean over all triplets, O(B^2 K) of them for K rows per class."""
         anchor, near = positive.nonzero(as_tuple=True)
-        value = self.formula(
-            distance[anchor, near][:, None], distance[anchor]
-        )  # (n_positive_pairs, B)
+        # (n_positive_pairs, B)
+        value = self.formula(distance[anchor, near][:, None], distance[anchor])
         valid = negative[anchor]
         self.n_active = valid.sum()
         return mean_or_zero((value * valid).sum(), self.n_active)
@@ -169,63 +173,81 @@ class SmoothTripletModule(_TripletModule):
 
 
 def _over_mean(distance: Tensor) -> Tensor:
-    """Distances over their mean off the diagonal; (B, B)."""
+    """Divide distances (B, B) by their mean off the diagonal."""
     n_pairs = max(len(distance) * (len(distance) - 1), 1)
     return distance / (distance.sum() / n_pairs).clamp(min=_SMALLEST)
 
 
 class TripletLoss(LossSpec):
-    """Triplet loss: a row shall be closer to its own class than to any other, by a margin.
+    """Triplet loss: a row must be closer to its class than to any other, by a margin.
 
-    A triplet costs [D_ap - D_an + margin]+, or log(1 + exp(D_ap - D_an)) with ``margin="soft"``. The loss of
-    a batch is the mean over the mined triplets whose cost is not zero: it levels off near the margin while
-    learning goes on, so watch a retrieval measure (`early_stopping`), never this value.
+    The default of `SiameseEmbedder`. It constrains only the order of distances, which
+    usually separates classes better than the fixed margin of `ContrastiveLoss`. Prefer
+    a loss on pairs when pairs are given instead of classes, or when one threshold must
+    serve all classes.
 
-    The mean over every triplet is exact, and needs O(B^2 log B) time and O(B^2) memory only (the soft margin
-    O(B^2 K) of both, for K rows per class). Of given pairs, each same pair of a batch meets each different
-    pair of it, as if they had one anchor; a loss on pairs makes more of them.
+    The loss of a triplet is [D_ap - D_an + margin]+, or log(1 + exp(D_ap - D_an)) with
+    ``margin="soft"``. The loss of a batch is the mean over the mined triplets with a
+    loss above zero. This mean levels off near the margin while learning continues, so
+    monitor a retrieval metric (`early_stopping`) instead.
+
+    The mean over all triplets is exact, and takes only O(B^2 log B) time and O(B^2)
+    memory; with the soft margin, it takes O(B^2 K) of both, for K rows per class. If
+    pairs are given, each positive pair of a batch is compared with each negative pair,
+    as if they shared an anchor; a loss on pairs makes better use of them.
 
     Parameters
     ----------
     margin : float or "soft", default=0.2
-        How much farther than the positive the negative has to be, in units of `distance`; above 0 with
-        ``mining="semihard"``, whose triplets cost nothing at 0.
+        How much farther than the positive the negative must be, in units of `distance`.
+        Must be above 0 with ``mining="semihard"``, whose triplets have zero loss at 0.
     distance : {"euclidean", "sqeuclidean", "manhattan", "cosine"}, default=None
-        None means "sqeuclidean", as in FaceNet; with ``mining="hard"`` or a soft margin it means "euclidean",
-        as in Hermans et al., because squared distances let the hardest triplets pull everything into one
-        point.
+        None means "sqeuclidean", as in FaceNet. With ``mining="hard"`` or a soft
+        margin, it means "euclidean", as in Hermans et al., because with squared
+        distances the hardest triplets can collapse all embeddings into one point.
     mining : {"all", "semihard", "hard", "easy_positive", "random"}, default="all"
-        Which triplets of the batch: "all" of them; "semihard", for each (anchor, positive) the closest
-        negative beyond the positive; "hard", for each anchor its farthest positive and closest negative;
-        "easy_positive", its closest positive and closest negative; "random", for each (anchor, positive) a
-        random negative.
+        Which triplets of the batch are used:
+
+        - "all": all of them;
+        - "semihard": for each (anchor, positive), the closest negative that is farther
+          than the positive;
+        - "hard": for each anchor, its farthest positive and its closest negative;
+        - "easy_positive": for each anchor, its closest positive and its closest
+          negative;
+        - "random": for each (anchor, positive), a random negative.
     relative : bool, default=None
-        Measure the distances of a batch in units of their mean, the margin too. None means True with
-        ``mining="hard"`` and False otherwise: the hardest triplets gain by drawing all rows into one point,
-        and in these units that gains nothing. Hermans et al. have no such units. Unused for given pairs and
-        triplets.
+        Divide the distances of a batch by their mean before the margin is applied. None
+        means True with ``mining="hard"`` and False otherwise. Batch-hard triplets can
+        lower the loss by collapsing all embeddings; dividing by the mean distance
+        removes that incentive. Hermans et al. do not divide. Ignored for given pairs
+        and triplets.
 
     See Also
     --------
-    TripletRatioLoss : has no margin, and no triplet of it ever costs much more than another.
-    LiftedLoss : a smooth maximum over the rows that ``mining="hard"`` takes.
-    ContrastiveLoss : a fixed margin for all pairs, for a threshold that serves all classes.
+    TripletRatioLoss : has no margin and bounds the loss of each triplet.
+    LiftedLoss : takes smooth maxima in place of the rows that ``mining="hard"`` picks.
+    ContrastiveLoss : has a fixed margin for all pairs, so that one threshold can serve
+        all classes.
 
     References
     ----------
-    Schroff, Kalenichenko & Philbin, "FaceNet: A Unified Embedding for Face Recognition and
-    Clustering", CVPR 2015.
+    Schroff, Kalenichenko & Philbin, "FaceNet: A Unified Embedding for Face Recognition
+    and Clustering", CVPR 2015.
 
-    Hermans, Beyer & Leibe, "In Defense of the Triplet Loss for Person Re-Identification",
-    arXiv:1703.07737, 2017.
+    Hermans, Beyer & Leibe, "In Defense of the Triplet Loss for Person
+    Re-Identification", arXiv:1703.07737, 2017.
 
-    Xuan, Stylianou & Pless, "Improved Embeddings with Easy Positive Triplet Mining", WACV 2020.
+    Xuan, Stylianou & Pless, "Improved Embeddings with Easy Positive Triplet Mining",
+    WACV 2020.
 
     Examples
     --------
+    The losses of anchors 0 and 1 are 0.1 and 1.1.
+
     >>> import torch
-    >>> module = TripletLoss(margin=0.2, distance="euclidean").build(n_classes=2, n_components=1)
-    >>> module(torch.tensor([[0.0], [1.0], [1.1]]), torch.tensor([0, 0, 1]))  # anchors 0 and 1: 0.1 and 1.1
+    >>> loss = TripletLoss(margin=0.2, distance="euclidean")
+    >>> module = loss.build(n_classes=2, n_components=1)
+    >>> module(torch.tensor([[0.0], [1.0], [1.1]]), torch.tensor([0, 0, 1]))
     tensor(0.6000)
     """
 
@@ -251,9 +273,8 @@ class TripletLoss(LossSpec):
         soft = isinstance(self.margin, str) and self.margin == "soft"
         margin = 0.0
         if not soft:
-            semihard = (
-                mining == "semihard"
-            )  # its triplets are solved at a margin of zero
+            # Semihard triplets have zero loss at a margin of 0.
+            semihard = mining == "semihard"
             also = ', or "soft"' + (', with mining="semihard"' if semihard else "")
             margin = check_number(
                 "TripletLoss.margin", self.margin, low=0, low_open=semihard, also=also

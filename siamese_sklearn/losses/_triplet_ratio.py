@@ -1,4 +1,4 @@
-"""The loss of the triplet network: which of two rows is of the anchor's class."""
+"""The loss of the triplet network: which of two rows belongs to the anchor's class."""
 
 from __future__ import annotations
 
@@ -30,33 +30,36 @@ def triplet_ratio(near: Tensor, far: Tensor) -> Tensor:
     >>> triplet_ratio(torch.tensor([1.0, 9.0]), torch.tensor([1.0, 0.0]))
     tensor([0.5000, 1.9995])
     """
-    return (
-        2 * torch.sigmoid(near - far).square()
-    )  # p_near = 1 - p_far, so that both parts are equal
+    # Both components are equal, because p_near = 1 - p_far.
+    return 2 * torch.sigmoid(near - far).square()
 
 
 class TripletRatioLoss(LossSpec):
-    """Triplet ratio loss, that of the triplet network: which of two rows is of the anchor's class.
+    """Triplet ratio loss: classifies which of two rows belongs to the anchor's class.
 
-    With (p_near, p_far) = softmax(D_ap, D_an), a triplet costs |(p_near, p_far) - (0, 1)|^2 = 2 p_near^2, at
-    most 2. The loss of a batch is the mean over the mined triplets.
+    Prefer it to `TripletLoss` when some labels may be wrong: the loss of a triplet is
+    at most 2, and its gradient vanishes for a triplet that is far off, so that a
+    mislabeled row pulls less than an undecided one. With correct labels, `TripletLoss`
+    usually learns more. This loss has no margin.
 
-    Take it where some labels may be wrong: a triplet that is far off costs little more than one that is just
-    undecided, and pulls less. It has no margin. Where the labels are right, `TripletLoss` usually goes
-    further. Set ``normalize=False`` in the estimator, as in the paper: on the unit sphere distances differ by
-    2 at the most, too little for this cost to become small.
+    With (p_near, p_far) = softmax(D_ap, D_an), the loss of a triplet is
+    |(p_near, p_far) - (0, 1)|^2 = 2 p_near^2. The loss of a batch is the mean over the
+    mined triplets.
+
+    Set ``normalize=False`` in the estimator, as in the paper: on the unit sphere,
+    Euclidean distances differ by at most 2, too little for this loss to become small.
 
     Parameters
     ----------
     distance : {"euclidean", "manhattan", "cosine"}, default="euclidean"
         The paper uses "euclidean".
     mining : {"all", "semihard", "hard", "easy_positive", "random"}, default="all"
-        Which triplets of the batch, as for `TripletLoss`. "all" needs O(B^2 K) time and memory for batches of
-        B rows, K per class.
+        Which triplets of the batch are used, as in `TripletLoss`. "all" takes O(B^2 K)
+        time and memory for batches of B rows, K per class.
 
     See Also
     --------
-    TripletLoss : until a margin is kept, or softly with ``margin="soft"``.
+    TripletLoss : stops at a margin, or has a soft one with ``margin="soft"``.
 
     References
     ----------
@@ -64,9 +67,11 @@ class TripletRatioLoss(LossSpec):
 
     Examples
     --------
+    The losses of anchors 0 and 1 are 2 / 4 and 2 / (1 + exp(-1))^2.
+
     >>> import torch
     >>> module = TripletRatioLoss().build(n_classes=2, n_components=1)
-    >>> module(torch.tensor([[0.0], [1.0], [1.0]]), torch.tensor([0, 0, 1]))  # 2 / 4 and 2 / (1 + exp(-1))^2
+    >>> module(torch.tensor([[0.0], [1.0], [1.0]]), torch.tensor([0, 0, 1]))
     tensor(0.7844)
     """
 
