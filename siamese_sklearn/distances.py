@@ -1,11 +1,12 @@
-"""Distances between embeddings: each is one object, with all that the package knows about it.
+"""Distances between embeddings, each one object with all of its properties.
 
-A `Distance` gives the distances of two sets of rows, row by row (`paired`) and all against all (`pairwise`).
-Both are differentiable everywhere that matters to training: identical rows give a gradient of zero, never
-NaN, and near-duplicates keep their exact distance, which a plain matrix product loses to rounding.
+A `Distance` computes the distances between two sets of rows, row by row (`paired`) and
+all against all (`pairwise`). Both are differentiable wherever training needs it:
+identical rows have a gradient of zero, never NaN, and near-duplicates keep their exact
+distance, which a plain matrix product loses to rounding.
 
-Estimators, losses and measures take a distance by its name in `DISTANCES`. A new one is a class and its line
-there.
+Estimators, losses and metrics accept the name of a distance in `DISTANCES`. Adding a
+distance takes a class and an entry there.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ __all__ = [
     "pairwise",
 ]
 
-# A squared distance below this share of the two squared norms lost 10 of float32's 24 bits to cancellation.
+# A squared distance below this fraction of the sum of the two squared norms has lost 10
+# of float32's 24 bits to cancellation.
 _CANCELLATION = 1e-3
-_REFINED_AT_ONCE = (
-    2**22
-)  # numbers held while such distances are taken again from differences
+# Numbers held at a time while such distances are recomputed from differences.
+_REFINED_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class Distance(ABC):
     name : str
         Its name in `DISTANCES`.
     sklearn_metric : str
-        What scikit-learn calls it in ``metric=``.
+        Its name as a ``metric`` of scikit-learn.
     highest : float
-        The largest distance that any two rows can have.
+        Largest distance that any two rows can have.
     """
 
     name: ClassVar[str]
@@ -72,12 +73,13 @@ class Distance(ABC):
 
     @abstractmethod
     def pairwise(self, left: Tensor, right: Tensor | None = None) -> Tensor:
-        """Distance between every row of `left` and every row of `right` (of `left`, if that is None).
+        """Distance between every row of `left` and every row of `right`.
 
         Parameters
         ----------
         left : Tensor of shape (n, d), float32 or wider
         right : Tensor of shape (m, d), default=None
+            None means `left`.
 
         Returns
         -------
@@ -86,7 +88,7 @@ class Distance(ABC):
 
     @abstractmethod
     def farthest(self, n_components: int) -> float:
-        """Largest distance of two embeddings of unit norm.
+        """Largest distance between two unit-norm embeddings.
 
         Parameters
         ----------
@@ -100,19 +102,19 @@ class Distance(ABC):
 
     @property
     def unsquared(self) -> Distance:
-        """The distance of which this one is the square, or itself."""
+        """The distance that this one is the square of, or this one itself."""
         return self
 
 
 class RankedByEuclidean(Distance):
-    """A distance that ranks pairs of rows like the Euclidean distance of the rows, or of their images.
+    """A distance that ranks rows as the Euclidean distance of their images does.
 
-    Searches use this: they find Euclidean neighbors fast, and turn their distances into this one.
+    Searches rely on this: they find Euclidean neighbors fast and convert the distances.
     """
 
     @abstractmethod
     def image(self, rows: Tensor) -> Tensor:
-        """Rows whose Euclidean distances rank like this distance of `rows`; `rows` itself if they do.
+        """Map rows to images whose Euclidean distances rank as this distance does.
 
         Parameters
         ----------
@@ -121,11 +123,12 @@ class RankedByEuclidean(Distance):
         Returns
         -------
         Tensor of shape (n, d)
+            `rows` itself if no mapping is needed.
         """
 
     @abstractmethod
     def from_euclidean(self, length: FloatArray) -> FloatArray:
-        """Turn Euclidean distances of the images into this distance.
+        """Convert Euclidean distances between images to this distance.
 
         Parameters
         ----------
@@ -138,7 +141,7 @@ class RankedByEuclidean(Distance):
 
 
 class Euclidean(RankedByEuclidean):
-    """Length of the difference of two rows."""
+    """Norm of the difference of two rows."""
 
     name = "euclidean"
     sklearn_metric = "euclidean"
@@ -202,22 +205,20 @@ class Manhattan(Distance):
 
 
 class Cosine(RankedByEuclidean):
-    """1 - cos; a zero row, which has no direction, is 1/2 away from every row that has one."""
+    """1 - cos; a zero row, which has no direction, is 1/2 away from nonzero rows."""
 
     name = "cosine"
     sklearn_metric = "cosine"
     highest = 2.0
 
     def paired(self, left: Tensor, right: Tensor) -> Tensor:
-        return 0.5 * (normalize(left) - normalize(right)).square().sum(
-            dim=-1
-        )  # 1 - cos, exact near 0
+        # 1 - cos, but exact near 0.
+        return 0.5 * (normalize(left) - normalize(right)).square().sum(dim=-1)
 
     def pairwise(self, left: Tensor, right: Tensor | None = None) -> Tensor:
         right = None if right is None else normalize(right)
-        return 0.5 * _norms(
-            normalize(left), right, root=False
-        )  # |a - b|^2 = 2 - 2 cos on the unit sphere
+        # |a - b|^2 = 2 - 2 cos on the unit sphere.
+        return 0.5 * _norms(normalize(left), right, root=False)
 
     def farthest(self, n_components: int) -> float:
         return 2.0
@@ -236,7 +237,7 @@ DISTANCES: dict[str, Distance] = {
 
 
 def as_distance(distance: str | Distance, name: str = "distance") -> Distance:
-    """Look a distance up by its name, or raise a ValueError that names the parameter."""
+    """Look up a distance by name, or raise a ValueError that names the parameter."""
     return (
         distance
         if isinstance(distance, Distance)
@@ -252,7 +253,7 @@ def paired(
     Parameters
     ----------
     left, right : Tensor of shape (n, d)
-        Rows of half precision are widened to float32.
+        Half precision is converted to float32.
     distance : str or Distance, default="euclidean"
         A name in `DISTANCES`, or a distance.
 
@@ -263,7 +264,7 @@ def paired(
     Raises
     ------
     ValueError
-        If no distance has that name.
+        If the name is unknown.
 
     Examples
     --------
@@ -277,13 +278,14 @@ def paired(
 def pairwise(
     left: Tensor, right: Tensor | None = None, distance: str | Distance = "euclidean"
 ) -> Tensor:
-    """Distance between every row of `left` and every row of `right` (of `left`, if that is None).
+    """Distance between every row of `left` and every row of `right`.
 
     Parameters
     ----------
     left : Tensor of shape (n, d)
-        Rows of half precision are widened to float32.
+        Half precision is converted to float32.
     right : Tensor of shape (m, d), default=None
+        None means `left`.
     distance : str or Distance, default="euclidean"
         A name in `DISTANCES`, or a distance.
 
@@ -294,13 +296,13 @@ def pairwise(
     Raises
     ------
     ValueError
-        If no distance has that name.
+        If the name is unknown.
 
     Notes
     -----
-    Squared Euclidean distances come from one matrix product of the centered rows; those that cancellation
-    would spoil (near-duplicates) are taken again from the differences themselves, and so is their part of the
-    gradient.
+    Squared Euclidean distances are computed with one matrix product of the centered
+    rows. Those that cancellation would spoil (near-duplicates) are recomputed from
+    differences, and so is their part of the gradient.
 
     Examples
     --------
@@ -314,7 +316,7 @@ def pairwise(
 
 
 def at_least_float32(rows: Tensor) -> Tensor:
-    """Widen half precision; other tensors are given back as they are.
+    """Convert half precision to float32; return other tensors unchanged.
 
     Parameters
     ----------
@@ -327,14 +329,18 @@ def at_least_float32(rows: Tensor) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> at_least_float32(torch.ones(1, dtype=torch.bfloat16)), at_least_float32(torch.ones(1).double())
-    (tensor([1.]), tensor([1.], dtype=torch.float64))
+    >>> at_least_float32(torch.ones(1, dtype=torch.bfloat16))
+    tensor([1.])
+    >>> at_least_float32(torch.ones(1, dtype=torch.float64))
+    tensor([1.], dtype=torch.float64)
     """
     return rows.float() if rows.dtype in (torch.float16, torch.bfloat16) else rows
 
 
 def normalize(embeddings: Tensor) -> Tensor:
-    """Scale each row to unit Euclidean length; a zero row stays zero and has a finite gradient.
+    """Scale each row to unit Euclidean norm.
+
+    A zero row stays zero and has a finite gradient.
 
     Parameters
     ----------
@@ -356,10 +362,9 @@ def normalize(embeddings: Tensor) -> Tensor:
 
 
 def _norms(left: Tensor, right: Tensor | None, *, root: bool) -> Tensor:
-    """Squared Euclidean distances, or their roots."""
-    with torch.autocast(
-        left.device.type, enabled=False
-    ):  # distances need every bit of their inputs
+    """Squared Euclidean distances, or with `root` their square roots."""
+    # Distances need the full precision of their inputs.
+    with torch.autocast(left.device.type, enabled=False):
         if right is None:
             norms: Tensor = _SelfEuclidean.apply(left, root)  # type: ignore[no-untyped-call]
         else:
@@ -375,14 +380,15 @@ def _slices(pairs: Tensor, n_columns: int) -> Iterator[slice]:
 def _squared_distances(
     left: Tensor, right: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Squared distances by a matrix product, (n, m); row and column of those taken by differences instead.
+    """Squared distances (n, m), and row and column of those computed from differences.
 
-    Rows are moved to where `left` has its mean: distances stay, and cancel less. Without `right`, the
-    diagonal is zero, and not among those pairs.
+    The others come from a matrix product. Rows are first centered at the mean of
+    `left`, which preserves distances and reduces cancellation. Without `right`, the
+    diagonal is zero and not among the pairs returned.
     """
-    centre = left.mean(0)
-    a = left - centre
-    b = a if right is None else right - centre
+    center = left.mean(0)
+    a = left - center
+    b = a if right is None else right - center
     norm_a, norm_b = a.square().sum(1)[:, None], b.square().sum(1)
     square = ((-2.0 * a) @ b.T).add_(norm_a).add_(norm_b)  # (n, m)
     if right is None:
@@ -396,12 +402,16 @@ def _squared_distances(
 
 
 def _cancelled(square: Tensor, norm_a: Tensor, norm_b: Tensor) -> tuple[Tensor, Tensor]:
-    """Row and column of the squared distances that lost digits to cancellation, equal rows among them."""
+    """Row and column of the squared distances that lost digits to cancellation.
+
+    These include the distances between equal rows.
+    """
     if square.numel() and square.amin() > _CANCELLATION * (
         norm_a.amax() + norm_b.amax()
     ):
-        nothing = torch.empty(0, dtype=torch.long, device=square.device)
-        return nothing, nothing  # which is quick to see, and so for most batches
+        # A fast check, which is enough for most batches.
+        empty = torch.empty(0, dtype=torch.long, device=square.device)
+        return empty, empty
     row, column = (square <= _CANCELLATION * (norm_a + norm_b)).nonzero(as_tuple=True)
     return row, column
 
@@ -409,17 +419,18 @@ def _cancelled(square: Tensor, norm_a: Tensor, norm_b: Tensor) -> tuple[Tensor, 
 def _gradient(
     grad: Tensor, left: Tensor, right: Tensor, row: Tensor, column: Tensor
 ) -> Tensor:
-    """sum_j grad_ij (left_i - right_j) by a matrix product, the pairs (row, column) by differences; (n, d).
+    """Compute sum_j grad_ij (left_i - right_j), (n, d).
 
-    The gradient of a root grows with 1 / D, so that the rounding of a product would drown that of
-    near-duplicates.
+    It comes from a matrix product, except for the pairs (row, column), which are
+    computed from differences: the gradient of a root grows as 1 / D, so that the
+    rounding error of a product would swamp the gradient of near-duplicates.
     """
     near = grad[row, column] if len(row) else None
     if near is not None:
         grad = grad.index_put((row, column), grad.new_zeros(()))
-    centre = left.mean(0)
-    a = left - centre
-    b = a if right is left else right - centre
+    center = left.mean(0)
+    a = left - center
+    b = a if right is left else right - center
     total = torch.addmm(a * grad.sum(1)[:, None], grad, b, alpha=-1.0)
     if near is None:
         return total
@@ -430,7 +441,7 @@ def _gradient(
 
 
 def _divisor(root: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """Roots, but infinite instead of zero, which only those of the pairs (row, column) can be."""
+    """Replace zero roots, which occur only at the pairs (row, column), by infinity."""
     if not len(row):
         return root
     near = root[row, column]
@@ -443,8 +454,9 @@ def _sqrt(square: Tensor) -> Tensor:
 
 
 def _unit(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows of unit length, (n, d), and what each was multiplied by, (n, 1); 1 for a row of zeros."""
-    # Dividing by the largest entry first keeps the squares of 1e-30-sized rows from vanishing.
+    """Unit-norm rows (n, d) and the scale factor of each (n, 1); 1 for a zero row."""
+    # Dividing by the largest entry first keeps the squares of tiny entries (1e-30) from
+    # underflowing.
     peak = rows.detach().abs().amax(dim=-1, keepdim=True)
     peak = torch.where(peak > 0, peak, 1.0)
     scaled = rows / peak
@@ -454,7 +466,7 @@ def _unit(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _Normalize(torch.autograd.Function):
-    """Rows of unit length, whose gradient takes one step where autograd would take nine."""
+    """Unit-norm rows; the gradient takes one step where autograd would take nine."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -465,7 +477,7 @@ class _Normalize(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         rows, unit, factor = ctx.saved_tensors
-        if torch.is_grad_enabled():  # for a second derivative both depend on the rows
+        if torch.is_grad_enabled():  # for second derivatives, both depend on the rows
             unit, factor = _unit(rows)
         gradient: Tensor = (
             grad - unit * (grad * unit).sum(dim=-1, keepdim=True)
@@ -474,7 +486,7 @@ class _Normalize(torch.autograd.Function):
 
 
 class _SafeSqrt(torch.autograd.Function):
-    """Square root whose gradient at zero is zero instead of infinite."""
+    """Square root with a gradient of zero at zero, instead of infinity."""
 
     @staticmethod
     def forward(ctx: Any, square: Tensor) -> Tensor:
@@ -510,7 +522,7 @@ class _Euclidean(torch.autograd.Function):
 
 
 class _SelfEuclidean(torch.autograd.Function):
-    """Euclidean distances among one set of rows: one product forward, one backward."""
+    """Euclidean distances within one set of rows, with one matrix product per pass."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, root: bool) -> Tensor:
@@ -522,13 +534,12 @@ class _SelfEuclidean(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         rows, row, column, root = ctx.saved_tensors
-        grad = grad + grad.T  # D_ij and D_ji are one distance
+        grad = grad + grad.T  # D_ij and D_ji are the same distance
         if root is None:
             grad = grad.mul_(2.0)
         else:
-            if (
-                torch.is_grad_enabled()
-            ):  # a second derivative would be 0 / 0 on the diagonal
+            # Second derivatives would be 0 / 0 on the diagonal.
+            if torch.is_grad_enabled():
                 root = root.diagonal_scatter(root.new_full((len(root),), torch.inf))
             grad = grad.div_(_divisor(root, row, column))
         return _gradient(grad.fill_diagonal_(0.0), rows, rows, row, column), None

@@ -1,7 +1,7 @@
-"""Heads: from the embeddings of two things to a logit that says whether they are the same.
+"""Heads: turn two embeddings into a logit for "same".
 
-A logit is above zero where "same" is the likelier answer. The heads here are symmetric: the logit of (a, b)
-is that of (b, a).
+A logit above zero means that "same" is more likely than "different". The heads defined
+here are symmetric: the logits of (a, b) and (b, a) are equal.
 """
 
 from __future__ import annotations
@@ -28,22 +28,23 @@ __all__ = [
 
 HeadLike: TypeAlias = str | nn.Module
 
-_FIRST_LOGIT = 5.0  # of two equal embeddings of unit norm, before training; minus that for opposite ones
-_NUMBERS_AT_ONCE = (
-    2**18
-)  # in one side of the pairs that are taken together: what a cache holds
-_TINY = 1e-30  # has a sign, and changes no logit
+# Initial logit of two equal unit-norm embeddings; minus that for the farthest two.
+_FIRST_LOGIT = 5.0
+_NUMBERS_AT_ONCE = 2**18  # per side of the pairs computed together; fits in a cache
+_TINY = 1e-30  # has a sign, but does not change a logit
 
 
 class Head(nn.Module, ABC):
-    """Logit of a pair of embeddings, of `n_components` numbers each.
+    """Logit of two embeddings, of `n_components` numbers each.
 
-    The heads of this module compute it in the dtype of the embeddings, whatever that of their weights.
+    The heads of this module compute the logit in the dtype of the embeddings, whatever
+    the dtype of their own weights.
 
     Attributes
     ----------
     symmetric : bool
-        Whether the logit of (a, b) is that of (b, a) by construction, so that losses need each pair once.
+        Whether the logits of (a, b) and (b, a) are equal by construction, so that
+        losses need each pair only once.
     """
 
     symmetric: ClassVar[bool] = False
@@ -63,12 +64,13 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def pairwise(self, left: Tensor, right: Tensor | None = None) -> Tensor:
-        """Logit of every row of `left` with every row of `right` (of `left` again, if that is None).
+        """Logit of every row of `left` with every row of `right`.
 
         Parameters
         ----------
         left : Tensor of shape (n, d)
         right : Tensor of shape (m, d), default=None
+            None means `left`.
 
         Returns
         -------
@@ -77,11 +79,15 @@ class Head(nn.Module, ABC):
 
 
 class DistanceHead(Head):
-    """Logit that falls with the distance: ``exp(log_scale) * (offset - D)``, both numbers learned.
+    """Logit that decreases with the distance D: ``exp(log_scale) * (offset - D)``.
 
-    The logit keeps the order of distances, so neighbours by one are neighbours by the other, and `offset` is
-    the distance at which a pair is as likely the same as not. At first, embeddings of unit norm have logits
-    from 5 (equal) to -5 (opposite).
+    The default head, which suffices when the distance measures similarity well.
+    `DifferenceHead` also weights the components, and `ProductHead` is a small network.
+
+    Both `log_scale` and `offset` are learned. Logits rank pairs as distances do, so
+    nearest neighbors are the same by either, and `offset` is the distance at which
+    "same" and "different" are equally likely. Before training, the logits of unit-norm
+    embeddings range from 5 (equal) to -5 (farthest apart).
 
     Parameters
     ----------
@@ -122,10 +128,11 @@ class DistanceHead(Head):
 
 
 class DifferenceHead(Head):
-    """Weighted absolute difference, component by component: ``sum_j weight_j |left_j - right_j| + bias``.
+    """Weighted absolute differences: ``sum_j weight_j |left_j - right_j| + bias``.
 
-    It learns which components matter. At first all weights are equal, and the logit is that of a
-    `DistanceHead` on the Manhattan distance.
+    Prefer it to `DistanceHead` when some components matter more than others. Before
+    training, all weights are equal, and the logit is that of a `DistanceHead` with the
+    Manhattan distance.
 
     Parameters
     ----------
@@ -133,8 +140,8 @@ class DifferenceHead(Head):
 
     References
     ----------
-    Koch, Zemel & Salakhutdinov, "Siamese Neural Networks for One-shot Image Recognition", ICML Deep Learning
-    Workshop 2015.
+    Koch, Zemel & Salakhutdinov, "Siamese Neural Networks for One-shot Image
+    Recognition", ICML Deep Learning Workshop 2015.
 
     Examples
     --------
@@ -161,26 +168,28 @@ class DifferenceHead(Head):
         )
 
     def pairwise(self, left: Tensor, right: Tensor | None = None) -> Tensor:  # noqa: D102
-        # Taken into the absolute values, the weights leave two Manhattan distances: of each sign one.
+        # The weights can move into the absolute values, which leaves two Manhattan
+        # distances: one of the positive weights and one of the negative weights.
         right = left if right is None else right
-        weight = self.weight.to(left.dtype) + _TINY * (
-            self.weight == 0
-        )  # (d,); else zeros had no gradient
+        # Without _TINY, weights of zero would get no gradient.
+        weight = self.weight.to(left.dtype) + _TINY * (self.weight == 0)  # (d,)
         logits = self.bias.to(left.dtype).expand(len(left), len(right))
         for sign in (1.0, -1.0):
-            chosen = (sign * weight > 0).nonzero()[:, 0]
-            if len(chosen):
-                a, b = (side[:, chosen] * weight[chosen] for side in (left, right))
+            columns = (sign * weight > 0).nonzero()[:, 0]
+            if len(columns):
+                a, b = (side[:, columns] * weight[columns] for side in (left, right))
                 logits = logits + sign * torch.cdist(a, b, p=1.0)
         return logits
 
 
 class ProductHead(Head):
-    """Small network on the absolute difference and the product of the embeddings, component by component.
+    """Small network on the absolute differences and the products of the components.
 
-    One hidden layer of `n_components` units. At first they weigh the difference at random, but positively, so
-    that the logit is close to that of a `DifferenceHead`: a start from a distance serves classes that are not
-    in training better than one from weights of both signs.
+    Prefer it when a weighted distance is not flexible enough. It has one hidden layer
+    of `n_components` units. Before training, these weight the differences randomly, but
+    positively, so that the logit is close to that of a `DifferenceHead`: a network that
+    starts as a distance generalizes better to unseen classes than one that starts with
+    weights of both signs.
 
     Parameters
     ----------
@@ -188,8 +197,9 @@ class ProductHead(Head):
 
     References
     ----------
-    Zagoruyko & Komodakis, "Learning to Compare Image Patches via Convolutional Neural Networks", CVPR 2015;
-    its decision network takes the two embeddings as they are, and is not symmetric.
+    Zagoruyko & Komodakis, "Learning to Compare Image Patches via Convolutional Neural
+    Networks", CVPR 2015. Their decision network takes the two embeddings as they are
+    and is not symmetric.
     """
 
     symmetric = True
@@ -217,20 +227,19 @@ class ProductHead(Head):
         if right is not None:
             return _every_pair(self, left, right)
         row, column = torch.triu_indices(len(left), len(left), device=left.device)
-        logits: Tensor = self(
-            left.index_select(0, row), left.index_select(0, column)
-        )  # half of a symmetric table
+        # The table is symmetric, so half of it is enough.
+        logits: Tensor = self(left.index_select(0, row), left.index_select(0, column))
         table = logits.new_zeros(len(left), len(left))
         return table.index_put((row, column), logits).index_put((column, row), logits)
 
 
 class PluggedHead(Head):
-    """A head from elsewhere.
+    """Adapter that wraps a user's `nn.Module` as a head.
 
     Parameters
     ----------
     module : nn.Module
-        Called as ``module(left, right)``; it need not be symmetric.
+        Called as ``module(left, right)``; it does not have to be symmetric.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -253,47 +262,49 @@ HEADS: dict[str, type[Head]] = {
 
 
 def make_head(head: HeadLike, n_components: int) -> Head:
-    """Build or copy the head, and try one that came ready on a few rows.
+    """Build or copy the head, and test a user's module on a few rows.
 
     Parameters
     ----------
     head : {"distance", "difference", "product"}, Head or torch.nn.Module
-        A module has ``forward(left, right)``, from two Tensors of shape (n, n_components) to logits of shape
-        (n,), and is deep-copied.
+        A module must have ``forward(left, right)``, which maps two Tensors of shape
+        (n, n_components) to logits of shape (n,). It is deep-copied.
     n_components : int
 
     Returns
     -------
     Head
-        A `PluggedHead` with the copy, for a module that is no `Head`.
+        For a module that is not a `Head`, a `PluggedHead` with the copy.
 
     Raises
     ------
     TypeError
         If `head` is none of these.
     ValueError
-        If its name is unknown, it fails on embeddings of that width, or its output is not of shape (n,).
+        If the name is unknown, or the module fails on embeddings of that width or does
+        not return logits of shape (n,).
 
     Examples
     --------
     >>> make_head("difference", n_components=2).weight.shape
     torch.Size([2])
-    >>> make_head("diference", n_components=2)
+    >>> make_head("diference", n_components=2)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    ValueError: `head` must be one of 'distance', 'difference', 'product'; got 'diference'. Did you mean \
-'difference'?
+    ValueError: `head` must be one of ...; got 'diference'. Did you mean 'difference'?
     """
     if isinstance(head, str):
         return HEADS[check_option("head", head, HEADS)](n_components)
     if isinstance(head, type) and issubclass(head, nn.Module):
         raise TypeError(
-            f"`head` is the class {head.__name__}; pass an instance, {head.__name__}(...)."
+            f"`head` is the class {head.__name__}; pass an instance, "
+            f"{head.__name__}(...)."
         )
     if not isinstance(head, nn.Module):
         raise TypeError(
-            f"`head` must be one of {', '.join(map(repr, HEADS))}, or a torch.nn.Module with "
-            f"forward(left, right) -> logits of shape (n,); got {head!r}."
+            f"`head` must be one of {', '.join(map(repr, HEADS))}, or a "
+            "torch.nn.Module with forward(left, right) -> logits of shape (n,); got "
+            f"{head!r}."
         )
     module = copy.deepcopy(head).cpu()
     _check_output(module, n_components)
@@ -302,23 +313,23 @@ def make_head(head: HeadLike, n_components: int) -> Head:
 
 def _check_output(module: nn.Module, n_components: int) -> None:
     rows = torch.eye(2, n_components)
-    trial = copy.deepcopy(
-        module
-    ).eval()  # nothing that a layer counts or averages may see these rows
+    # A copy, so that these rows do not change running statistics.
+    trial = copy.deepcopy(module).eval()
     try:
         with torch.no_grad():
             logits: Any = trial(rows, rows.flip(0))
     except Exception as error:
         raise ValueError(
-            f"`head` fails on two sides of shape {tuple(rows.shape)}: {error}"
+            f"`head` failed on `left` and `right` of shape {tuple(rows.shape)}: {error}"
         ) from error
     if not isinstance(logits, Tensor) or logits.shape != (len(rows),):
-        came = (
+        got = (
             tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         )
         raise ValueError(
-            f"`head` must map two sides of shape {tuple(rows.shape)} to logits of shape {(len(rows),)}; got "
-            f"{came}. Let its forward(left, right) give one number for each row."
+            f"`head` must map `left` and `right` of shape {tuple(rows.shape)} to "
+            f"logits of shape {(len(rows),)}; got {got}. Its forward(left, right) must "
+            "return one number for each row."
         )
 
 
@@ -327,7 +338,7 @@ def _linear(layer: nn.Linear, rows: Tensor) -> Tensor:
 
 
 def _every_pair(head: Head, left: Tensor, right: Tensor) -> Tensor:
-    """Logits (n, m) by `head` on the pairs themselves, of a few rows of `left` at once."""
+    """Logits (n, m) of all pairs, computed for a few rows of `left` at a time."""
     parts = torch.split(left, max(_NUMBERS_AT_ONCE // max(right.numel(), 1), 1))
     logits = [
         head(a.repeat_interleave(len(right), dim=0), right.repeat(len(a), 1))

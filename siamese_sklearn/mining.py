@@ -1,12 +1,14 @@
-"""Mining: from the distances inside a batch and its labels to the triplets that training uses.
+"""Mining: select triplets from the distances and labels of a batch.
 
-A miner takes the distance matrix of a batch (B, B), the mask of its positive pairs (same class, not the same
-row) and the mask of its negative pairs, both (B, B), and returns indices (anchor, positive, negative), each
-(T,). None of them builds the B^3 triplets. Nothing here is differentiated: mine under ``torch.no_grad``, then
-take the loss of what was selected.
+A miner takes the distances within a batch, the mask of its positive pairs (same class,
+different rows) and the mask of its negative pairs, each (B, B). It returns the indices
+(anchor, positive, negative) of triplets, each (T,). No miner builds all B^3 triplets.
+Nothing here is differentiable: mine under ``torch.no_grad``, then compute the loss of
+the selected triplets.
 
-`every_triplet` is the exception: the hinge over all triplets is linear in the distances once it is known
-which triplets are active, so it returns one weight per distance instead of the triplets themselves.
+`every_triplet` is different: once the active triplets are known, the hinge over all
+triplets is linear in the distances, so it returns one weight per distance instead of
+indices.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ Triples = tuple[Tensor, Tensor, Tensor]
 
 
 def pair_masks(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Masks of the positive and of the negative pairs of a batch.
+    """Masks of the positive and the negative pairs of a batch.
 
     Parameters
     ----------
@@ -55,7 +57,7 @@ def pair_masks(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def has_any(mask: Tensor) -> Tensor:
-    """Which rows of a mask are not empty.
+    """Whether each row of a mask has any True entry.
 
     Parameters
     ----------
@@ -75,33 +77,32 @@ def has_any(mask: Tensor) -> Tensor:
 
 
 def semihard(distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:
-    """For each (anchor, positive) the closest negative that is farther away than the positive.
+    """For each (anchor, positive), the closest negative farther than the positive.
 
-    Pairs whose positive is farther than every negative have no such triplet and are left out. As in
-    `every_triplet`, each negative is searched in the sorted positives: O(B^2 log B).
+    Pairs whose positive is farther than every negative have no such triplet and are
+    skipped. As in `every_triplet`, each negative is looked up in the sorted positives:
+    O(B^2 log B).
 
     References
     ----------
-    Schroff, Kalenichenko & Philbin, "FaceNet: A Unified Embedding for Face Recognition and
-    Clustering", CVPR 2015.
+    Schroff, Kalenichenko & Philbin, "FaceNet: A Unified Embedding for Face Recognition
+    and Clustering", CVPR 2015.
     """
     anchor, positive_index, slot = _positives(positive)
     width = _width(slot)
-    near = distance.new_full(
-        (len(distance), width), torch.inf
-    )  # padding: no negative is beyond it
+    # No negative is farther than the padding.
+    near = distance.new_full((len(distance), width), torch.inf)
     near[anchor, slot] = distance[anchor, positive_index]
     near, order = near.sort(dim=1)
     far = distance.masked_fill(~negative, torch.inf)
-    rank = torch.searchsorted(
-        near, far
-    )  # (B, B): the positives that each negative is farther than
+    # (B, B): how many positives are closer than each negative
+    rank = torch.searchsorted(near, far)
     closest = distance.new_full((len(distance), width + 1), torch.inf)
-    closest.scatter_reduce_(1, rank, far, "amin")  # of each rank
+    closest.scatter_reduce_(1, rank, far, "amin")  # the closest negative of each rank
     row, column = ((far == closest.gather(1, rank)) & negative).nonzero(as_tuple=True)
     negative_index = torch.zeros_like(closest, dtype=torch.long)
     negative_index[row, rank[row, column]] = column
-    # A positive is followed by the negatives of all higher ranks.
+    # The negatives farther than the i-th closest positive are those of rank > i.
     beyond, rank = (side.flip(1) for side in closest[:, 1:].flip(1).cummin(dim=1))
     chosen = torch.empty_like(order).scatter_(
         1, order, negative_index.gather(1, width - rank)
@@ -111,43 +112,48 @@ def semihard(distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:
 
 
 def hard(distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:
-    """For each anchor its farthest positive and its closest negative ("batch hard").
+    """For each anchor, its farthest positive and its closest negative ("batch hard").
 
     References
     ----------
-    Hermans, Beyer & Leibe, "In Defense of the Triplet Loss for Person Re-Identification",
-    arXiv:1703.07737, 2017.
+    Hermans, Beyer & Leibe, "In Defense of the Triplet Loss for Person
+    Re-Identification", arXiv:1703.07737, 2017.
     """
     farthest = distance.masked_fill(~positive, -torch.inf).max(dim=1).indices
     return _one_triplet_per_anchor(farthest, distance, positive, negative)
 
 
 def easy_positive(distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:
-    """For each anchor its closest positive and its closest negative: a class may stay in several clusters.
+    """For each anchor, its closest positive and its closest negative.
+
+    A class can then form several clusters.
 
     References
     ----------
-    Xuan, Stylianou & Pless, "Improved Embeddings with Easy Positive Triplet Mining", WACV 2020.
+    Xuan, Stylianou & Pless, "Improved Embeddings with Easy Positive Triplet Mining",
+    WACV 2020.
     """
     nearest = distance.masked_fill(~positive, torch.inf).min(dim=1).indices
     return _one_triplet_per_anchor(nearest, distance, positive, negative)
 
 
 def random_negative(distance: Tensor, positive: Tensor, negative: Tensor) -> Triples:
-    """For each (anchor, positive) one negative drawn uniformly, from torch's default generator."""
+    """For each (anchor, positive), a uniformly drawn negative.
+
+    It is drawn with torch's default generator.
+    """
     del distance
     count = negative.sum(1)
     first = count.cumsum(0) - count
-    place = (
-        negative.flatten().nonzero().squeeze(1)
-    )  # those of a row side by side, from its `first` on
+    # The negatives of a row are contiguous and start at its `first`.
+    place = negative.flatten().nonzero().squeeze(1)
     anchor, positive_index = (positive & (count > 0)[:, None]).nonzero(as_tuple=True)
     draw = (torch.rand(len(anchor), device=count.device) * count[anchor]).long()
     return anchor, positive_index, place[first[anchor] + draw] - anchor * len(count)
 
 
 def entries(table: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """Entries of a table, by row and column; as ``table[row, column]``, but with a quicker gradient.
+    """Return ``table[row, column]``, with a faster gradient.
 
     Parameters
     ----------
@@ -161,7 +167,8 @@ def entries(table: Tensor, row: Tensor, column: Tensor) -> Tensor:
     Examples
     --------
     >>> import torch
-    >>> entries(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.tensor([0, 1]), torch.tensor([1, 0]))
+    >>> table = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> entries(table, torch.tensor([0, 1]), torch.tensor([1, 0]))
     tensor([2., 3.])
     """
     return table.flatten().index_select(0, row * table.shape[1] + column)
@@ -178,12 +185,14 @@ MINERS: dict[str, Callable[[Tensor, Tensor, Tensor], Triples]] = {
 def every_triplet(
     distance: Tensor, positive: Tensor, negative: Tensor, margin: float
 ) -> tuple[Tensor, Tensor]:
-    """Weights that give the hinge over all triplets of a batch from its distances.
+    """Weights of the distances in the sum of the hinge over all triplets.
 
-    With w the weights, the sum of [D_ap - D_an + margin]+ over all B^3 triplets is sum(w * D) + margin *
-    n_active, and its gradient that of sum(w * D) with w held constant: w_ap counts the negatives that the
-    positive p loses against, -w_an the positives that the negative n beats. Both counts come from a binary
-    search of each anchor's negatives in its sorted positives: O(B^2 log B) time, O(B^2) memory.
+    With weights w, the sum of [D_ap - D_an + margin]+ over all B^3 triplets is
+    sum(w * D) + margin * n_active, and its gradient is that of sum(w * D) with w held
+    constant. Here w_ap is the number of active triplets with anchor a and positive p,
+    and -w_an the number of those with anchor a and negative n. Both come from a binary
+    search of each anchor's negatives in its sorted positives: O(B^2 log B) time, O(B^2)
+    memory.
 
     Parameters
     ----------
@@ -195,13 +204,12 @@ def every_triplet(
     -------
     weight : Tensor of shape (B, B)
     n_active : int64 Tensor of shape ()
-        The number of triplets with a hinge above zero.
+        Number of triplets with a hinge above zero.
     """
     anchor, column, slot = _positives(positive)
     width = _width(slot)
-    threshold = distance.new_full(
-        (len(distance), width), -torch.inf
-    )  # padding: loses against nothing
+    # No negative is closer than the padding.
+    threshold = distance.new_full((len(distance), width), -torch.inf)
     threshold[anchor, slot] = distance[anchor, column] + margin
     ordered, order = threshold.sort(dim=1)
     rank = torch.searchsorted(
@@ -209,17 +217,21 @@ def every_triplet(
     )  # (B, B)
     negatives_at = rank.new_zeros(len(distance), width + 1)
     negatives_at.scatter_add_(1, rank, torch.ones_like(rank))
-    lost = torch.empty_like(order).scatter_(1, order, negatives_at.cumsum(1)[:, :width])
-    weight = (
-        rank.to(distance.dtype) - width
-    )  # minus the positives that each negative beats
-    won = lost[anchor, slot]
-    weight[anchor, column] = won.to(distance.dtype)
-    return weight, won.sum()
+    active_at = torch.empty_like(order).scatter_(
+        1, order, negatives_at.cumsum(1)[:, :width]
+    )
+    # Minus the number of active triplets of each negative.
+    weight = rank.to(distance.dtype) - width
+    n_active = active_at[anchor, slot]
+    weight[anchor, column] = n_active.to(distance.dtype)
+    return weight, n_active.sum()
 
 
 def _positives(positive: Tensor) -> Triples:
-    """Anchor, column and running number within the anchor of every positive pair; each (n_pairs,)."""
+    """Anchor, column and index within the anchor of every positive pair.
+
+    Each has shape (n_pairs,).
+    """
     anchor, column = positive.nonzero(as_tuple=True)
     count = positive.sum(1)
     first = count.cumsum(0) - count
@@ -238,7 +250,6 @@ def _one_triplet_per_anchor(
     chosen: Tensor, distance: Tensor, positive: Tensor, negative: Tensor
 ) -> Triples:
     anchor = (has_any(positive) & has_any(negative)).nonzero(as_tuple=True)[0]
-    nearest_negative = (
-        distance.masked_fill(~negative, torch.inf).min(dim=1).indices
-    )  # faster than argmin
+    # `min` is faster than `argmin`.
+    nearest_negative = distance.masked_fill(~negative, torch.inf).min(dim=1).indices
     return anchor, chosen[anchor], nearest_negative[anchor]
