@@ -1,4 +1,4 @@
-"""Grouping rows by class: one sort, whatever the number of classes."""
+"""Grouping rows by class, with one sort for any number of classes."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ __all__ = ["group_by_class", "number_within"]
 def group_by_class(
     labels: IntArray, rng: np.random.Generator | None = None
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """Put rows in order of class.
+    """Sort rows by class.
 
     Parameters
     ----------
     labels : array of shape (n,)
         Classes as integers from 0.
     rng : numpy.random.Generator, default=None
-        Shuffles the rows of a class; without it they stay in order.
+        Shuffles the rows within each class; None keeps their order.
 
     Returns
     -------
     order : array of shape (n,)
-        Row numbers, class after class.
+        Row numbers, class by class.
     start : array of shape (n_classes,)
-        Where each class begins in `order`.
+        Where each class starts in `order`.
     count : array of shape (n_classes,)
-        Rows of each class; 0 for a number that no row has.
+        Number of rows of each class; 0 for an integer that does not occur.
 
     Examples
     --------
@@ -45,19 +45,19 @@ def group_by_class(
 
 
 def number_within(count: IntArray) -> tuple[IntArray, IntArray]:
-    """Enumerate the members of groups that lie one after another.
+    """Enumerate the members of consecutive groups.
 
     Parameters
     ----------
     count : array of shape (n_groups,)
-        Members of each group.
+        Number of members of each group.
 
     Returns
     -------
     group : array of shape (n_members,)
-        The group of each member.
+        Group of each member.
     number : array of shape (n_members,)
-        Its number in the group: 0, 1, ...
+        Number of each member within its group: 0, 1, ...
 
     Examples
     --------

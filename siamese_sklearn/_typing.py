@@ -1,4 +1,4 @@
-"""Types of arrays, under the names that all modules share."""
+"""Array types that all modules share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random distortions of images, for the parameter `augment` of the estimators."""
+"""Random image augmentation, for the parameter `augment` of the estimators."""
 
 from __future__ import annotations
 
@@ -15,35 +15,42 @@ __all__ = ["ImageAugmenter"]
 
 
 class ImageAugmenter(BaseEstimator):
-    """Turn, scale, shear, shift, stretch, mirror, relight and partly erase each image of a batch, at random.
+    """Randomly rotate, scale, shift, shear, stretch, flip, relight and erase images.
 
-    What a class keeps under these changes, the network does not have to learn from examples: the fewer
-    images there are, the more this helps. It runs in training only, on the device, a batch at a time. The
-    amounts are uniform between minus and plus the parameter, from torch's default generator, which `fit`
+    Use it when there are few images per class. It teaches the network that these
+    changes do not matter, which the network would otherwise have to learn from
+    examples; the fewer images there are, the more this helps.
+
+    Augmentation runs only in training, one batch at a time, on the device of the
+    network. Except for `flip` and `erase`, amounts are drawn uniformly between minus
+    and plus the parameter. The draws are from torch's default generator, which `fit`
     seeds.
 
     Parameters
     ----------
     rotation : float, default=10.0
-        Degrees.
+        In degrees.
     scale : float, default=0.1
-        Share of the size, below 1.
+        As a fraction of the size, below 1.
     shift : float, default=0.08
-        Share of the image's sides, below 1; what comes in from outside repeats the border.
+        As a fraction of the sides of the image, below 1. The uncovered area repeats the
+        border.
     shear : float, default=5.0
-        Degrees, below 45.
+        In degrees, below 45.
     stretch : float, default=0.0
-        Share by which width and height change, each by itself, below 1: what nodding and turning do to a
-        face.
+        Independent change of width and height, as a fraction, below 1. It imitates how
+        nodding and turning change a face.
     flip : bool, default=False
-        Mirror half of the images from left to right. Right for faces, wrong for digits and letters.
+        Flip each image horizontally with probability 1/2. Suits faces, but not digits
+        and letters.
     contrast : float, default=0.0
-        Share of each image's contrast, below 1.
+        As a fraction of the contrast of the image, below 1.
     brightness : float, default=0.0
-        In standard deviations of each image.
+        In standard deviations of the image.
     erase : float, default=0.0
-        Sides of a rectangle somewhere in the image, as a share of the image's sides, that is painted with the
-        image's mean (Zhong et al. 2020); it keeps the network from relying on one detail. Below 1.
+        Sides of a randomly placed rectangle, as a fraction of the sides of the image,
+        below 1. The rectangle is filled with the mean of the image (Zhong et al. 2020),
+        which keeps the network from relying on a single detail.
 
     References
     ----------
@@ -84,7 +91,7 @@ class ImageAugmenter(BaseEstimator):
         self.erase = erase
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Distort a batch.
+        """Augment a batch.
 
         Parameters
         ----------
@@ -97,7 +104,7 @@ class ImageAugmenter(BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            If the batch is none of images, or a parameter is out of range.
+            If `images` does not have such a shape, or a parameter is out of range.
         """
         self._check(images)
         planes = images.reshape(len(images), -1, *images.shape[-2:])  # (B, C, H, W)
@@ -108,23 +115,20 @@ class ImageAugmenter(BaseEstimator):
         return self._erased(self._relit(moved)).reshape(images.shape)
 
     def _matrices(self, images: Tensor) -> Tensor:
-        """Make the maps from the places of the distorted image to those of the original; (B, 2, 3)."""
+        """Affine maps (B, 2, 3) from the augmented images to the originals."""
         n = len(images)
         angle = math.radians(self.rotation) * _uniform(n, images)
         shear = torch.tan(math.radians(self.shear) * _uniform(n, images))
         size = 1 + self.scale * _uniform(n, images)
-        across, down = (
-            2 * self.shift * _uniform(n, images) for _ in range(2)
-        )  # the grid is 2 wide
+        # The grid runs from -1 to 1 along both axes, whatever the shape of the image.
+        across, down = (2 * self.shift * _uniform(n, images) for _ in range(2))
         mirror = (
             1 - 2 * (torch.rand(n, device=images.device) < 0.5).to(images)
             if self.flip
             else 1.0
         )
         cosine, sine = size * angle.cos(), size * angle.sin()
-        aspect = (
-            images.shape[2] / images.shape[3]
-        )  # the grid is 2 wide and 2 high, whatever the image is
+        aspect = images.shape[2] / images.shape[3]
         first = torch.stack([mirror * cosine, aspect * (shear - sine), across], dim=1)
         second = torch.stack([mirror * sine / aspect, cosine, down], dim=1)
         matrices = torch.stack([first, second], dim=1)
@@ -158,9 +162,8 @@ class ImageAugmenter(BaseEstimator):
             start = (
                 torch.rand(len(images), device=images.device) * (size - length + 1)
             ).long()
-            offset = (
-                torch.arange(size, device=images.device) - start[:, None]
-            )  # (B, size)
+            # (B, size)
+            offset = torch.arange(size, device=images.device) - start[:, None]
             along = (offset >= 0) & (offset < length)
             inside = inside & along.reshape(
                 len(images), 1, *((size, 1) if axis == 2 else (1, size))
@@ -170,8 +173,10 @@ class ImageAugmenter(BaseEstimator):
     def _check(self, images: Tensor) -> None:
         if images.ndim not in (3, 4):
             raise ValueError(
-                "`augment` is an ImageAugmenter, which takes images, X of shape (n, H, W) or (n, C, H, W); "
-                f"got a batch of shape {tuple(images.shape)}. Reshape X, or write a function for your rows."
+                "`augment` is an ImageAugmenter, which takes images, X of shape "
+                "(n, H, W) or (n, C, H, W); got a batch of shape "
+                f"{tuple(images.shape)}. Reshape X, or pass a function that augments "
+                "rows of this shape."
             )
         name = type(self).__name__
         check_number(f"{name}.rotation", self.rotation, low=0)
@@ -186,5 +191,5 @@ class ImageAugmenter(BaseEstimator):
 
 
 def _uniform(n: int, like: Tensor) -> Tensor:
-    """Draw n numbers between -1 and 1."""
+    """Draw n numbers uniformly between -1 and 1."""
     return 2 * torch.rand(n, device=like.device, dtype=like.dtype) - 1

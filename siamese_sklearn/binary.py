@@ -1,4 +1,4 @@
-"""Binary codes: from embeddings to bits, eight bits to a byte, and the nearest codes by Hamming distance."""
+"""Binary codes: bits of embeddings, packed bits, and search by Hamming distance."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from siamese_sklearn._checks import check_integer
 
 __all__ = ["hamming_neighbors", "pack_bits", "to_bits"]
 
-_HELD_AT_ONCE = 2**20  # distances
+_HELD_AT_ONCE = 2**20  # distances in memory
 _WORD = 8  # bytes
 
 
 def to_bits(embeddings: npt.ArrayLike) -> npt.NDArray[np.uint8]:
-    """Bit of each component of an embedding: 1 where it is above zero, else 0.
+    """Convert embeddings to bits: 1 where a component is above zero, else 0.
 
     Parameters
     ----------
@@ -29,11 +29,11 @@ def to_bits(embeddings: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     Raises
     ------
     ValueError
-        If `embeddings` are not of shape (n, d), or not finite.
+        If `embeddings` does not have shape (n, d) or is not finite.
 
     See Also
     --------
-    pack_bits : eight of them to a byte.
+    pack_bits : pack eight bits into a byte.
 
     References
     ----------
@@ -48,29 +48,29 @@ def to_bits(embeddings: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     if not np.isfinite(rows).all():
         n_wrong = int((~np.isfinite(rows)).sum())
         raise ValueError(
-            f"`embeddings` must be finite; {n_wrong} of their numbers are NaN or infinite."
+            f"`embeddings` must be finite; got {n_wrong} NaN or infinite values."
         )
     return (rows > 0).astype(np.uint8)
 
 
 def pack_bits(bits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
-    """Pack bits eight to a byte, as ``numpy.packbits`` does, the first bit highest.
+    """Pack eight bits into a byte, the first bit highest, as ``numpy.packbits`` does.
 
     Parameters
     ----------
     bits : array-like of shape (n, d)
-        Of any type, 0 or 1 each.
+        Zeros and ones of any dtype.
 
     Returns
     -------
     array of shape (n, ceil(d / 8)), uint8
-        The last byte of a row is filled up with zeros, which change no Hamming distance.
-        ``numpy.unpackbits(packed, axis=1, count=d)`` gives the bits back.
+        The last byte of each row is padded with zeros, which do not change Hamming
+        distances. ``numpy.unpackbits(packed, axis=1, count=d)`` restores the bits.
 
     Raises
     ------
     ValueError
-        If `bits` are not of shape (n, d), or not all 0 or 1.
+        If `bits` does not have shape (n, d) or has values other than 0 and 1.
 
     Examples
     --------
@@ -82,7 +82,8 @@ def pack_bits(bits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     if not (ones | (rows == 0)).all():
         wrong = rows[~(ones | (rows == 0))][0]
         raise ValueError(
-            f"`bits` must be 0 or 1; got {wrong}. Make them of embeddings with `to_bits`."
+            f"`bits` must be 0 or 1; got {wrong}. Convert embeddings to bits with "
+            "`to_bits`."
         )
     return np.packbits(ones, axis=1)
 
@@ -90,16 +91,17 @@ def pack_bits(bits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
 def hamming_neighbors(
     queries: npt.ArrayLike, references: npt.ArrayLike, n_neighbors: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Nearest packed codes by Hamming distance, the number of bits that differ.
+    """Find nearest packed codes by Hamming distance, the number of differing bits.
 
-    It looks at every reference, 64 bits at a time, where
-    ``sklearn.neighbors.NearestNeighbors(metric="hamming")`` on the unpacked bits takes each by itself.
+    The search compares each query with every reference, 64 bits at a time, whereas
+    ``sklearn.neighbors.NearestNeighbors(metric="hamming")`` on unpacked bits compares
+    one bit at a time.
 
     Parameters
     ----------
     queries : array-like of shape (n, n_bytes), uint8
     references : array-like of shape (m, n_bytes), uint8
-        As from `pack_bits`.
+        Packed codes, as returned by `pack_bits`.
     n_neighbors : int
         At most m.
 
@@ -108,7 +110,7 @@ def hamming_neighbors(
     distances : array of shape (n, n_neighbors), int64
         In ascending order.
     indices : array of shape (n, n_neighbors), int64
-        Rows of `references`; at equal distances the first ones.
+        Row numbers in `references`. Among equal distances, the lowest row comes first.
 
     Raises
     ------
@@ -118,7 +120,8 @@ def hamming_neighbors(
     Examples
     --------
     >>> codes = pack_bits([[0, 0, 0], [0, 1, 1], [1, 1, 1]])
-    >>> distances, indices = hamming_neighbors(pack_bits([[1, 0, 1]]), codes, n_neighbors=2)
+    >>> query = pack_bits([[1, 0, 1]])
+    >>> distances, indices = hamming_neighbors(query, codes, n_neighbors=2)
     >>> distances
     array([[1, 2]])
     >>> indices
@@ -136,9 +139,8 @@ def hamming_neighbors(
     step = max(_HELD_AT_ONCE // m, 1)
     for start in range(0, len(left), step):
         distance = _differing_bits(left[start : start + step], right)  # (step, m)
-        key = (
-            distance.astype(row.dtype) * m + row
-        )  # in one number, so that rows order equal distances
+        # Distance and row in one number, so that equal distances are ordered by row.
+        key = distance.astype(row.dtype) * m + row
         nearest[start : start + step] = np.partition(key, n_neighbors - 1, axis=1)[
             :, :n_neighbors
         ]
@@ -151,19 +153,20 @@ def _check_search(
 ) -> None:
     if query_bytes != reference_bytes:
         raise ValueError(
-            "`queries` and `references` must be packed codes of one length; got "
+            "`queries` and `references` must be packed codes of the same length; got "
             f"{query_bytes} and {reference_bytes} bytes."
         )
     if check_integer("n_neighbors", n_neighbors, low=1) > n_references:
         raise ValueError(
-            f"`n_neighbors` must be at most the number of `references`, {n_references}; got {n_neighbors}."
+            "`n_neighbors` must be at most the number of `references`, "
+            f"{n_references}; got {n_neighbors}."
         )
 
 
 def _differing_bits(
     left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]
 ) -> npt.NDArray[np.int32]:
-    """Hamming distances of the rows of words `left` to all of `right`, (n, m)."""
+    """Hamming distances between all rows of `left` and all rows of `right`, (n, m)."""
     total = np.zeros((len(left), len(right)), dtype=np.int32)
     for word in range(left.shape[1]):
         total += _count_ones(left[:, word, None] ^ right[:, word])
@@ -171,28 +174,28 @@ def _differing_bits(
 
 
 def _count_ones(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
-    """Ones of each word."""
+    """Count the ones in each word."""
     if hasattr(np, "bitwise_count"):  # since NumPy 2.0
         return np.bitwise_count(words)
-    in_byte = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(
+    ones_in_byte = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(
         1, dtype=np.uint8
     )
-    of_bytes = in_byte[words.view(np.uint8)].reshape(*words.shape, _WORD)
-    ones: npt.NDArray[np.uint8] = of_bytes.sum(-1, dtype=np.uint8)
+    ones_per_byte = ones_in_byte[words.view(np.uint8)].reshape(*words.shape, _WORD)
+    ones: npt.NDArray[np.uint8] = ones_per_byte.sum(-1, dtype=np.uint8)
     return ones
 
 
 def _words(name: str, packed: npt.ArrayLike) -> npt.NDArray[np.uint64]:
-    """Packed codes as 64-bit words, filled up with zeros."""
+    """Packed codes as 64-bit words, padded with zeros."""
     rows = np.asarray(packed)
     if rows.ndim != 2 or rows.dtype != np.uint8:
         raise TypeError(
-            f"`{name}` must be packed codes, uint8 of shape (n, n_bytes); got {rows.dtype} of shape "
-            f"{rows.shape}. Make them of bits with `pack_bits`."
+            f"`{name}` must be packed codes, uint8 of shape (n, n_bytes); got "
+            f"{rows.dtype} of shape {rows.shape}. Pack bits with `pack_bits`."
         )
     missing = -rows.shape[1] % _WORD
-    filled = np.pad(rows, ((0, 0), (0, missing))) if missing else rows
-    return np.ascontiguousarray(filled).view(np.uint64)
+    padded = np.pad(rows, ((0, 0), (0, missing))) if missing else rows
+    return np.ascontiguousarray(padded).view(np.uint64)
 
 
 def _check_rows(name: str, rows: npt.ArrayLike) -> npt.NDArray[Any]:

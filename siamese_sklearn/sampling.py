@@ -1,4 +1,4 @@
-"""Class-balanced batches: P classes x K samples, and every sample at least once per epoch."""
+"""Batches of rows and pairs: balanced by class, shuffled, or by a user's sampler."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from siamese_sklearn._typing import DoubleArray, IntArray
 
 __all__ = ["BalancedBatches", "Batches", "PairedBatches", "ShuffledBatches"]
 
-_SAMPLES_PER_CLASS = 4  # K: FaceNet and Hermans et al. use 4 as well
+_SAMPLES_PER_CLASS = 4  # K, as in Hermans et al. 2017
 
 SamplerLike: TypeAlias = Callable[[IntArray, int], Any]
 
 
 class Batches(Protocol):
-    """The batches of an epoch: row numbers (B,), or those of both sides of pairs of rows (2, B)."""
+    """Batches of an epoch: row numbers (B,), or (2, B) for both sides of pairs."""
 
     n_batches: int
 
@@ -30,28 +30,32 @@ class Batches(Protocol):
 
 
 class BalancedBatches:
-    """Batches of P groups, each of K rows of one class, so that batches hold positive and negative pairs.
+    """Batches of P groups of K rows of one class, with positive and negative pairs.
 
-    An epoch cuts every class into groups of at most `samples_per_class` rows (three rather than one alone),
-    of as equal a size as possible, and spreads the groups of each class evenly over the epoch. Thus
+    An epoch splits every class into groups of at most `samples_per_class` rows, or of
+    three where a row would otherwise be left alone. The groups of a class have nearly
+    equal sizes and are spread evenly over the epoch. As a result:
 
-    - every row is in every epoch, and exactly once where the classes are balanced;
-    - a class with fewer groups than the average class gets further groups of rows drawn again, up to that
-      average, rounded down: rare classes are seen more often, and an epoch stays shorter than twice the data;
-    - every batch has at least two groups, of different classes where the classes are balanced;
-    - a row never occurs twice in one batch, and a class of one row (no positive) still serves as a negative.
+    - every row occurs in every epoch, and exactly once if the classes are balanced;
+    - a class with fewer groups than the average class gets additional groups of rows
+      drawn again, up to that average, rounded down: rare classes are seen more often,
+      and an epoch stays shorter than twice the data;
+    - every batch has at least two groups, of different classes if the classes are
+      balanced;
+    - a row never occurs twice in one batch, and a class of one row, which has no
+      positive, still provides a negative.
 
-    The cost of an epoch is one sort of the rows, whatever the number of classes.
+    An epoch costs one sort of the rows, for any number of classes.
 
     Parameters
     ----------
     labels : array of shape (n,)
         Classes as integers.
     batch_size : int
-        Rows per batch, at least 4; a batch may fall short of it or exceed it by a group (below 6 by two), as
-        groups stay whole.
+        Rows per batch, at least 4. Groups stay whole, so a batch can be smaller or
+        larger by one group (by two if `batch_size` is below 6).
     samples_per_class : int, default=4
-        K. At most half of the batch, so that two classes fit in.
+        K. Limited to half of the batch, so that two classes fit.
 
     Attributes
     ----------
@@ -63,7 +67,8 @@ class BalancedBatches:
     >>> import numpy as np
     >>> labels = np.repeat([0, 1, 2], [6, 4, 2])
     >>> batches = BalancedBatches(labels, batch_size=8, samples_per_class=2)
-    >>> sorted(np.concatenate(list(batches.epoch(np.random.default_rng(0)))).tolist())
+    >>> rng = np.random.default_rng(0)
+    >>> sorted(np.concatenate(list(batches.epoch(rng))).tolist())
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10, 11, 11]
     """
 
@@ -113,7 +118,10 @@ class BalancedBatches:
             yield np.unique(batch) if self._n_drawn_again.any() else batch
 
     def _groups(self, rng: np.random.Generator) -> tuple[IntArray, IntArray, IntArray]:
-        """Class, offset into the rows of the class (cyclic) and size of every group, class after class."""
+        """Class, offset among the rows of the class (cyclic) and size of every group.
+
+        The groups are ordered by class.
+        """
         count, n_groups, again = self._count, self._n_groups, self._n_drawn_again
         label, number = number_within(n_groups)
         offset = number * count[label] // n_groups[label]
@@ -128,7 +136,11 @@ class BalancedBatches:
         )
 
     def _cuts(self, ends: IntArray) -> IntArray:
-        """Rows at which the next batch begins: equal shares, but groups stay whole and each batch has two."""
+        """Rows at which the second and later batches start.
+
+        Batches have nearly equal sizes, but groups stay whole, and each batch has at
+        least two.
+        """
         batch = np.arange(1, self.n_batches)
         n_groups = np.searchsorted(ends, batch * (self._n_rows / self.n_batches)) + 1
         n_groups = 2 * batch + np.maximum.accumulate(
@@ -138,7 +150,10 @@ class BalancedBatches:
         return ends[n_groups - 1]
 
     def _position(self, label: IntArray, rng: np.random.Generator) -> DoubleArray:
-        """Place of each group in the epoch, in [0, 1): a class at equal distances, from a random start."""
+        """Place of each group in the epoch, in [0, 1).
+
+        The groups of a class are equally spaced, from a random start.
+        """
         total = self._n_groups + self._n_drawn_again
         order, _, _ = group_by_class(label)
         number = np.empty_like(label)
@@ -148,13 +163,15 @@ class BalancedBatches:
 
 
 class ShuffledBatches:
-    """Batches of rows in random order, each row once per epoch: for pairs and triplets that are given.
+    """Batches of rows in random order, each row once per epoch.
+
+    Used for given pairs and triplets, which need no class balance.
 
     Parameters
     ----------
     n_rows : int
     batch_size : int
-        Batches differ by at most one row, and none exceeds this size.
+        Largest size of a batch; the sizes differ by at most one.
 
     Attributes
     ----------
@@ -164,7 +181,8 @@ class ShuffledBatches:
     Examples
     --------
     >>> import numpy as np
-    >>> [len(batch) for batch in ShuffledBatches(10, batch_size=4).epoch(np.random.default_rng(0))]
+    >>> batches = ShuffledBatches(10, batch_size=4)
+    >>> [len(batch) for batch in batches.epoch(np.random.default_rng(0))]
     [4, 3, 3]
     """
 
@@ -187,10 +205,12 @@ class ShuffledBatches:
 
 
 class PairedBatches:
-    """Batches of pairs of labelled rows, about as many same as different, for networks that see pairs only.
+    """Batches of pairs of labeled rows, about half of which are positive.
 
-    The rows come as in `BalancedBatches`. Each row of a batch is paired with one other row of it: half of the
-    rows, drawn at random, with one of their class where there is one, the others with one of another class.
+    Used for networks that only accept pairs. The rows of a batch are drawn as in
+    `BalancedBatches`. Each of them is paired with another row of the batch: a random
+    half with a row of the same class where there is one, the others with a row of
+    another class.
 
     Parameters
     ----------
@@ -199,7 +219,7 @@ class PairedBatches:
     batch_size : int
         Pairs per batch, as in `BalancedBatches`.
     rows : Batches, default=None
-        Batches of the rows that are paired; None takes `BalancedBatches`.
+        Batches of the rows to pair; None means `BalancedBatches`.
 
     Attributes
     ----------
@@ -210,7 +230,8 @@ class PairedBatches:
     --------
     >>> import numpy as np
     >>> batches = PairedBatches([0, 0, 1, 1], batch_size=4)
-    >>> [left.shape == right.shape == (4,) for left, right in batches.epoch(np.random.default_rng(0))]
+    >>> rng = np.random.default_rng(0)
+    >>> [left.shape == right.shape == (4,) for left, right in batches.epoch(rng)]
     [True]
     """
 
@@ -242,14 +263,13 @@ class PairedBatches:
         wants_same = rng.permutation(len(labels)) < len(labels) / 2
         takes_same = np.where(wants_same, same.any(1), ~different.any(1))
         candidates = np.where(takes_same[:, None], same, different)
-        partner: IntArray = (candidates * (1 - rng.random(candidates.shape))).argmax(
-            1
-        )  # draws in (0, 1]
+        # The draws are in (0, 1], so that every candidate beats every other row.
+        partner: IntArray = (candidates * (1 - rng.random(candidates.shape))).argmax(1)
         return partner
 
 
 class _IteratedBatches:
-    """Batches out of an iterable that draws its own randomness, such as torch's ``BatchSampler``."""
+    """Batches of an iterable with its own randomness, such as a torch BatchSampler."""
 
     def __init__(self, batches: Any, n_rows: int) -> None:
         self._batches = batches
@@ -261,13 +281,13 @@ class _IteratedBatches:
             rows = np.asarray(batch)
             if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows):
                 raise ValueError(
-                    "`sampler` must give batches of row numbers, integers of shape (B,); got "
-                    f"{rows.dtype} of shape {rows.shape}."
+                    "`sampler` must yield batches of row numbers, integers of shape "
+                    f"(B,); got {rows.dtype} of shape {rows.shape}."
                 )
             if rows.min() < 0 or rows.max() >= self._n_rows:
                 raise ValueError(
-                    f"`sampler` must give row numbers from 0 to {self._n_rows - 1}; got {rows.min()} to "
-                    f"{rows.max()}."
+                    f"`sampler` must yield row numbers from 0 to {self._n_rows - 1}; "
+                    f"got a batch with row numbers from {rows.min()} to {rows.max()}."
                 )
             yield rows.astype(np.int64)
 
@@ -275,12 +295,12 @@ class _IteratedBatches:
 def make_batches(
     sampler: SamplerLike | None, labels: IntArray, batch_size: int
 ) -> Batches:
-    """Batches of rows by the user's sampler, or by `BalancedBatches`.
+    """Make batches with the user's sampler; None means `BalancedBatches`.
 
     Raises
     ------
     TypeError
-        If the sampler returned neither batches nor an iterable with a length.
+        If the sampler returns neither batches nor an iterable with a length.
     """
     made: Any = (
         BalancedBatches(labels, batch_size)
@@ -293,6 +313,7 @@ def make_batches(
     if hasattr(made, "__iter__") and hasattr(made, "__len__"):
         return _IteratedBatches(made, len(labels))
     raise TypeError(
-        "`sampler` must return batches with `n_batches` and `epoch(rng)`, or an iterable of arrays of row "
-        f"numbers that has a length; got {type(made).__name__}."
+        "`sampler` must return batches with `n_batches` and `epoch(rng)`, or an "
+        "iterable of arrays of row numbers that has a length; got "
+        f"{type(made).__name__}."
     )
