@@ -1,4 +1,4 @@
-"""From what the user gave as `architecture` and `tower` to the network that training calls."""
+"""Turn the parameters `architecture` and `tower` into the network that is trained."""
 
 from __future__ import annotations
 
@@ -34,15 +34,16 @@ def make_network(
     *,
     normalize: bool,
 ) -> nn.Module:
-    """Build the network, and let its `Standardize` layers learn the data's mean and scale.
+    """Build the network and fit its `Standardize` layers to the data.
 
     Parameters
     ----------
     architecture : {"siamese", "pseudo_siamese", "two_channel"}
-    tower : tower, or for "pseudo_siamese" a tuple of two
-        As `make_tower` takes it.
+    tower : tower, or tuple of two towers for "pseudo_siamese"
+        As in `make_tower`.
     slices : callable
-        Gives the data anew at each call: slices of rows, (x,), or of the sides of pairs or triplets.
+        Returns a new iterable over the data at each call. It yields slices of rows,
+        (x,), or of the sides of pairs or triplets.
     n_components : int
     normalize : bool
         Scale embeddings to unit norm.
@@ -54,21 +55,23 @@ def make_network(
     Raises
     ------
     ValueError, TypeError
-        If a tower cannot be built or does not fit the data, or two are given where one is used.
+        If a tower cannot be built or does not fit the data, or if two towers are given
+        where one is used.
     """
     if isinstance(tower, tuple) and (
         architecture != "pseudo_siamese" or len(tower) != 2
     ):
         raise ValueError(
-            '`tower` can be a tuple of two, (left, right), for architecture="pseudo_siamese" only; got '
-            f"{len(tower)} with architecture={architecture!r}."
+            "`tower` can be a tuple of two towers, (left, right), only with "
+            f'architecture="pseudo_siamese"; got a tuple of {len(tower)} with '
+            f"architecture={architecture!r}."
         )
     if architecture == "two_channel":
         return TwoChannelNetwork(_fitted_tower(tower, lambda: _stacked(slices), 1))
-    # Built-in towers never write into their input.
+    # Built-in towers never modify their input.
     towers = tower if isinstance(tower, tuple) else (tower,)
     built_in = all(isinstance(each, str | TowerSpec) for each in towers)
-    # On a line, unit norm would leave nothing but the sign, and no gradient to learn from.
+    # In one dimension, unit norm would leave only the sign, which has no gradient.
     options = {"normalize": normalize and n_components > 1, "may_write": not built_in}
     if architecture == "pseudo_siamese":
         left, right = tower if isinstance(tower, tuple) else (tower, tower)
@@ -97,7 +100,7 @@ def _fitted_tower(
 
 
 def _stacked(slices: Slices) -> Iterable[Tensor]:
-    """Pairs as channels, in both orders; rows with themselves."""
+    """Stack pairs as channels, in both orders; rows are stacked with themselves."""
     for sides in slices():
         left, right = sides[0], sides[-1]
         yield stack_channels(left, right)

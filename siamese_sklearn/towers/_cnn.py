@@ -14,23 +14,29 @@ from siamese_sklearn.towers._spec import TowerSpec, activation_layer
 
 __all__ = ["CNNTower"]
 
-_POOLED = 4  # pixels left on each side at the most, whatever the size of the image
+_POOLED = 4  # largest height and width of the last feature map
 
 
 class CNNTower(TowerSpec):
     """Small convolutional network for images.
 
-    Its blocks are a 3 x 3 convolution, batch normalisation, the activation and 2 x 2 pooling. It takes images
-    (H, W) of one channel or (C, H, W), and standardises each channel itself. It runs in the ``channels_last``
-    memory format, which is faster on CPUs.
+    Use it for small images, and `MLPTower` for tables and vectors. For photographs,
+    pass a pretrained ``torch.nn.Module`` as the parameter `tower` of the estimators
+    instead.
+
+    Each block is a 3 x 3 convolution, batch normalization, the activation and 2 x 2 max
+    pooling. Images have shape (H, W), with a single channel, or (C, H, W). The tower
+    standardizes each channel itself. It runs in the ``channels_last`` memory format,
+    which is faster on CPUs.
 
     Parameters
     ----------
     channels : sequence of int, default=(32, 64, 64)
-        Channels of each block. An image is halved after each block as long as it has two pixels on each side.
+        Output channels of each block. A block halves the image as long as both sides
+        have at least two pixels.
     activation : {"relu", "gelu", "silu", "tanh"}, default="relu"
     dropout : float, default=0
-        Share of the last features left out in training, in [0, 1).
+        Fraction of the last features that is dropped in training, in [0, 1).
 
     See Also
     --------
@@ -59,26 +65,26 @@ class CNNTower(TowerSpec):
         dropout = check_number(
             "CNNTower.dropout", self.dropout, low=0, high=1, high_open=True
         )
-        width, height, breadth = _image_shape(input_shape)
+        n_channels, height, width = _image_shape(input_shape)
         layers: list[nn.Module] = [
-            Standardize((width, height, breadth)),
+            Standardize((n_channels, height, width)),
             _ChannelsLast(),
         ]
         for size in self._sizes():
             layers += [
-                nn.Conv2d(width, size, 3, padding=1, bias=False),
+                nn.Conv2d(n_channels, size, 3, padding=1, bias=False),
                 nn.BatchNorm2d(size),
             ]
             layers.append(activation_layer(self, self.activation))
-            if min(height, breadth) >= 2:
+            if min(height, width) >= 2:
                 layers.append(nn.MaxPool2d(2))
-                height, breadth = height // 2, breadth // 2
-            width = size
-        pooled = min(height, _POOLED), min(breadth, _POOLED)
-        if pooled != (height, breadth):
+                height, width = height // 2, width // 2
+            n_channels = size
+        pooled = min(height, _POOLED), min(width, _POOLED)
+        if pooled != (height, width):
             layers.append(nn.AdaptiveAvgPool2d(pooled))
         layers += [nn.Flatten(), nn.Dropout(dropout)] if dropout > 0 else [nn.Flatten()]
-        layers.append(nn.Linear(width * pooled[0] * pooled[1], n_components))
+        layers.append(nn.Linear(n_channels * pooled[0] * pooled[1], n_components))
         tower = nn.Sequential(*layers)
         return tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
@@ -87,7 +93,8 @@ class CNNTower(TowerSpec):
         sizes: Any = self.channels
         if not isinstance(sizes, Sequence) or len(sizes) == 0:
             raise TypeError(
-                f"`{name}` must be a sequence of integers, such as (32, 64); got {sizes!r}."
+                f"`{name}` must be a sequence of integers, such as (32, 64); got "
+                f"{sizes!r}."
             )
         return [check_integer(name, size, low=1) for size in sizes]
 
@@ -98,17 +105,22 @@ class _ChannelsLast(nn.Module):
 
 
 def _image_shape(input_shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Channels, height and width of an image, or an error that tells how to make images of the rows."""
+    """Channels, height and width of an image.
+
+    The error for other rows says how to reshape them.
+    """
     if len(input_shape) == 2:
         return 1, *input_shape
     if len(input_shape) != 3:
         raise ValueError(
-            f"`tower` is a CNN, which takes images, X of shape (n, H, W) or (n, C, H, W); got rows of shape "
-            f'{input_shape}. Reshape X, e.g. X.reshape(-1, 28, 28), or take tower="mlp".'
+            "`tower` is a CNN, which takes images, X of shape (n, H, W) or "
+            f"(n, C, H, W); got rows of shape {input_shape}. Reshape X, for example "
+            'X.reshape(-1, 28, 28), or use tower="mlp".'
         )
     if input_shape[2] in (1, 3, 4) and min(input_shape[:2]) > 4:
         raise ValueError(
-            "`tower` is a CNN, which takes images with the channels first, (n, C, H, W); rows of shape "
-            f"{input_shape} seem to have them last. Move them, e.g. numpy.moveaxis(X, -1, 1)."
+            "`tower` is a CNN, which takes images with channels first, X of shape "
+            f"(n, C, H, W); got rows of shape {input_shape}, which seem to have "
+            "channels last. Move the channels, for example numpy.moveaxis(X, -1, 1)."
         )
     return input_shape

@@ -12,17 +12,18 @@ __all__ = ["Standardize"]
 
 
 class Standardize(nn.Module):
-    """Standardises the input with the mean and the spread of the training data, and clips what sticks out.
+    """Standardize the input with training statistics, and clip outliers.
 
-    The statistics are set once, by `fit`, before training. Clipping bounds the pull of outliers and of
-    features that are almost constant (and get a huge standard score the moment they are not). In training,
-    Gaussian noise is added to the standard scores, which for small noise is Tikhonov regularisation
-    (Bishop 1995).
+    The statistics are computed once, by `fit`, before training. Clipping limits the
+    influence of outliers and of nearly constant features, which get huge standard
+    scores as soon as they vary. In training, Gaussian noise is added to the standard
+    scores; for small noise, this is Tikhonov regularization (Bishop 1995).
 
     Parameters
     ----------
     row_shape : tuple of int
-        Shape that each row is brought into, (d,) or (C, H, W); all but the first axis share their statistics.
+        Shape that each row is given, (d,) or (C, H, W). Each index of the first axis
+        has its own statistics, which the other axes share.
     clip : float, default=inf
         Bound on the absolute value, in standard deviations.
     noise : float, default=0
@@ -30,10 +31,11 @@ class Standardize(nn.Module):
 
     References
     ----------
-    Bishop, "Training with Noise is Equivalent to Tikhonov Regularization", Neural Computation 7(1), 1995.
+    Bishop, "Training with Noise is Equivalent to Tikhonov Regularization", Neural
+    Computation 7(1), 1995.
 
-    Chan, Golub & LeVeque, "Algorithms for Computing the Sample Variance: Analysis and Recommendations",
-    The American Statistician 37(3), 1983.
+    Chan, Golub & LeVeque, "Algorithms for Computing the Sample Variance: Analysis and
+    Recommendations", The American Statistician 37(3), 1983.
     """
 
     mean: Tensor
@@ -51,15 +53,16 @@ class Standardize(nn.Module):
         self.register_buffer("inverse_scale", torch.ones(shape))
 
     def fit(self, batches: Iterable[Tensor]) -> None:
-        """Take mean and standard deviation from all rows of `batches`; a constant feature is centred only.
+        """Compute the mean and standard deviation of all rows of `batches`.
 
-        One pass, in which the moments of each batch are joined to those of the rows before it (Chan, Golub &
-        LeVeque 1983), so that the rows need not be in memory together.
+        A constant feature is only centered. The rows do not have to be in memory
+        together: a single pass merges the moments of each batch with those of the
+        previous ones (Chan, Golub & LeVeque 1983).
 
         Parameters
         ----------
         batches : iterable of Tensor of shape (n, ...)
-            At least one row in all, and in each batch.
+            At least one batch, and at least one row in each.
         """
         n_seen = 0
         mean = torch.zeros(self.row_shape[0], dtype=torch.float64)
@@ -76,9 +79,8 @@ class Standardize(nn.Module):
             squares += n * variance + n_seen * share * step.square()
             n_seen += n
         scale = (squares / n_seen).sqrt()
-        rounding = (
-            1e-7 * mean.abs() + torch.finfo(torch.float32).tiny
-        )  # what float32 alone would leave
+        # The spread that rounding to float32 can give a constant feature.
+        rounding = 1e-7 * mean.abs() + torch.finfo(torch.float32).tiny
         inverse_scale = torch.where(
             scale <= rounding, torch.ones_like(scale), 1 / scale
         )

@@ -16,9 +16,10 @@ __all__ = ["MLPTower"]
 
 
 class MLPTower(TowerSpec):
-    """Multilayer perceptron on rows of any shape, which it flattens.
+    """Multilayer perceptron for tables and vectors.
 
-    It standardises its input itself, so tables of any units do without a StandardScaler.
+    It flattens rows of any shape and standardizes its input itself, so that features in
+    different units need no StandardScaler.
 
     Parameters
     ----------
@@ -26,11 +27,13 @@ class MLPTower(TowerSpec):
         Units of each hidden layer; empty for a linear map.
     activation : {"relu", "gelu", "silu", "tanh"}, default="silu"
     dropout : float, default=0
-        Share of hidden units left out in training, in [0, 1).
+        Fraction of the hidden units that is dropped in training, in [0, 1).
     clip : float, default=3
-        Bound on the standardised input, in standard deviations; infinity (``math.inf``) for none.
+        Bound on the standardized input, in standard deviations; ``math.inf`` disables
+        clipping.
     noise : float, default=0.2
-        Standard deviation of the Gaussian noise on the standardised input, in training only.
+        Standard deviation of the Gaussian noise that is added to the standardized input
+        in training.
 
     See Also
     --------
@@ -39,7 +42,8 @@ class MLPTower(TowerSpec):
     Examples
     --------
     >>> import torch
-    >>> tower = MLPTower(hidden_layer_sizes=(16,)).build(input_shape=(4,), n_components=2)
+    >>> spec = MLPTower(hidden_layer_sizes=(16,))
+    >>> tower = spec.build(input_shape=(4,), n_components=2)
     >>> tower(torch.zeros(5, 4)).shape
     torch.Size([5, 2])
     """
@@ -83,6 +87,7 @@ class MLPTower(TowerSpec):
         sizes: Any = self.hidden_layer_sizes
         if not isinstance(sizes, Sequence):
             raise TypeError(
-                f"`{name}` must be a sequence of integers, such as (256,); got {sizes!r}."
+                f"`{name}` must be a sequence of integers, such as (256,); got "
+                f"{sizes!r}."
             )
         return [check_integer(name, size, low=1) for size in sizes]

@@ -1,4 +1,4 @@
-"""From what the user gave as `tower` to a network whose output has been seen to fit."""
+"""Turn the parameter `tower` into a network whose output shape has been checked."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ TowerLike: TypeAlias = (
 
 
 def make_tower(tower: TowerLike, rows: Tensor, n_components: int) -> nn.Module:
-    """Build or copy the tower and try it on a few rows.
+    """Build or copy the tower and test it on a few rows.
 
     Parameters
     ----------
     tower : "auto", "mlp", "cnn", TowerSpec, nn.Module or callable
-        "auto" is an MLP for flat rows and a CNN for images. A callable is called as
-        ``tower(input_shape, n_components)``. A module, given or returned, is deep-copied.
+        "auto" builds an MLP for flat rows and a CNN for images. A callable is called as
+        ``tower(input_shape, n_components)``. A module, given or returned, is
+        deep-copied.
     rows : Tensor of shape (n, *input_shape)
-        Rows to try it on.
+        Rows to test the tower on.
     n_components : int
 
     Returns
@@ -44,7 +45,8 @@ def make_tower(tower: TowerLike, rows: Tensor, n_components: int) -> nn.Module:
     TypeError
         If `tower` is none of these.
     ValueError
-        If its name is unknown, the rows do not fit it, or its output is not of shape (n, n_components).
+        If the name is unknown, the tower fails on the rows, or its output does not have
+        shape (n, n_components).
     """
     module = _build(tower, tuple(rows.shape[1:]), n_components).cpu()
     _check_output(module, rows, n_components)
@@ -52,7 +54,7 @@ def make_tower(tower: TowerLike, rows: Tensor, n_components: int) -> nn.Module:
 
 
 def is_cnn(tower: TowerLike, input_shape: tuple[int, ...]) -> bool:
-    """Whether `make_tower` builds the CNN for images out of `tower`."""
+    """Whether `make_tower` builds the built-in CNN for `tower`."""
     if isinstance(tower, str):
         return tower == "cnn" or (tower == "auto" and _has_image_shape(input_shape))
     return isinstance(tower, CNNTower)
@@ -77,40 +79,45 @@ def _build(
     if isinstance(tower, type) and issubclass(tower, TowerSpec | nn.Module):
         arguments = "" if issubclass(tower, TowerSpec) else "..."
         raise TypeError(
-            f"`tower` is the class {tower.__name__}; pass an instance, {tower.__name__}({arguments})."
+            f"`tower` is the class {tower.__name__}; pass an instance, "
+            f"{tower.__name__}({arguments})."
         )
     if callable(tower) and not isinstance(tower, type):
         module: Any = tower(input_shape, n_components)
         if not isinstance(module, nn.Module):
             raise TypeError(
-                f"`tower`, as a callable, must return a torch.nn.Module; got {type(module).__name__}."
+                "`tower`, if it is a callable, must return a torch.nn.Module; got "
+                f"{type(module).__name__}."
             )
-        return copy.deepcopy(module)  # it may hand out layers that the user keeps
+        return copy.deepcopy(module)  # the user may keep the layers it returns
     raise TypeError(
-        f"`tower` must be {', '.join(map(repr, ('auto', *TOWERS)))}, a spec such as MLPTower(), a "
-        f"torch.nn.Module or a callable (input_shape, n_components) -> torch.nn.Module; got {tower!r}."
+        f"`tower` must be one of {', '.join(map(repr, ('auto', *TOWERS)))}, a spec "
+        "such as MLPTower(), a torch.nn.Module or a callable "
+        f"(input_shape, n_components) -> torch.nn.Module; got {tower!r}."
     )
 
 
 def _check_output(module: nn.Module, rows: Tensor, n_components: int) -> None:
     was_training = module.training
-    module.eval()  # batch normalisation must not see these rows
+    module.eval()  # batch normalization must not see these rows
     try:
         with torch.no_grad():
             output = module(rows.clone())
     except Exception as error:
         shape = tuple(rows.shape)
         raise ValueError(
-            f"`tower` fails on rows of shape {shape[1:]} (a batch of {shape}): {error}"
+            f"`tower` failed on rows of shape {shape[1:]} (a batch of shape {shape}): "
+            f"{error}"
         ) from error
     finally:
         module.train(was_training)
-    wanted = (len(rows), n_components)
-    if not isinstance(output, Tensor) or tuple(output.shape) != wanted:
-        came = (
+    expected = (len(rows), n_components)
+    if not isinstance(output, Tensor) or tuple(output.shape) != expected:
+        got = (
             tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         )
         raise ValueError(
-            f"`tower` must map a batch of shape {tuple(rows.shape)} to embeddings of shape {wanted}; "
-            f"got {came}. Set `n_components` to the width of its output, or change its last layer."
+            f"`tower` must map a batch of shape {tuple(rows.shape)} to embeddings of "
+            f"shape {expected}; got {got}. Set `n_components` to the width of its "
+            "output, or change its last layer."
         )

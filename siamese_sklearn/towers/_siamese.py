@@ -1,4 +1,4 @@
-"""What towers are joined to: one shared tower, two towers, or one on both sides stacked."""
+"""Networks built from towers: one shared tower, two towers, or one on stacked pairs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = [
 
 
 class SiameseNetwork(nn.Module):
-    """One shared tower, on rows or on the sides of pairs and triplets.
+    """One shared tower, for rows and for the sides of pairs and triplets.
 
     Parameters
     ----------
@@ -26,13 +26,13 @@ class SiameseNetwork(nn.Module):
     normalize : bool
         Scale the embeddings to unit norm.
     may_write : bool
-        The tower may work in place on its input, which outside of training can be the user's own memory:
-        give it a copy.
+        Whether the tower may modify its input in place. Outside of training, the input
+        can be the user's own memory, so such a tower then gets a copy.
 
     References
     ----------
-    Chopra, Hadsell & LeCun, "Learning a Similarity Metric Discriminatively, with Application to Face
-    Verification", CVPR 2005.
+    Chopra, Hadsell & LeCun, "Learning a Similarity Metric Discriminatively, with
+    Application to Face Verification", CVPR 2005.
     """
 
     def __init__(
@@ -50,30 +50,34 @@ class SiameseNetwork(nn.Module):
         self.may_write = may_write
 
     def forward(self, x: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
-        """Embeddings (B, n_components) of rows, or of each side; all sides pass the tower as one batch."""
+        """Embeddings (B, n_components) of rows, or a tuple of those of each side.
+
+        All sides pass through the tower as one batch.
+        """
         if isinstance(x, Tensor):
             return self.embed(x)
         return self.embed(torch.cat(tuple(x))).chunk(len(x))
 
     def embed(self, x: Tensor, side: int = 0) -> Tensor:
-        """Embeddings of a batch of rows, (B, n_components); both sides have the same tower."""
+        """Embeddings (B, n_components) of rows; both sides have the same tower."""
         del side
-        return _finished(self.tower(_own(x, self)), self.normalize)
+        return _normalized(self.tower(_protected(x, self)), self.normalize)
 
 
 class PseudoSiameseNetwork(nn.Module):
-    """Two towers with weights of their own, one for each side of a pair.
+    """Two towers with separate weights, one for each side of a pair.
 
     Parameters
     ----------
     left, right : nn.Module
-        Map (B, *input_shape) of their side to (B, n_components).
+        Map the rows (B, *input_shape) of their side to (B, n_components).
     n_components, normalize, may_write
-        As for `SiameseNetwork`.
+        As in `SiameseNetwork`.
 
     References
     ----------
-    Zagoruyko & Komodakis, "Learning to Compare Image Patches via Convolutional Neural Networks", CVPR 2015.
+    Zagoruyko & Komodakis, "Learning to Compare Image Patches via Convolutional Neural
+    Networks", CVPR 2015.
     """
 
     def __init__(
@@ -92,21 +96,25 @@ class PseudoSiameseNetwork(nn.Module):
         self.may_write = may_write
 
     def forward(self, x: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
-        """Embeddings of each side; of rows (2 B, n_components), by the left tower and by the right one."""
+        """Embeddings of each side.
+
+        Rows pass through both towers; the result is (2 B, n_components), left tower
+        first.
+        """
         if isinstance(x, Tensor):
             return torch.cat([self.embed(x, 0), self.embed(x, 1)])
         return tuple(self.embed(rows, side) for side, rows in enumerate(x))
 
     def embed(self, x: Tensor, side: int = 0) -> Tensor:
-        """Embeddings of a batch of rows of a side, (B, n_components)."""
-        return _finished(self.towers[side](_own(x, self)), self.normalize)
+        """Embeddings (B, n_components) of the rows of one side."""
+        return _normalized(self.towers[side](_protected(x, self)), self.normalize)
 
 
 class TwoChannelNetwork(nn.Module):
-    """One tower on both sides of a pair, stacked as channels; it gives a logit and no embedding.
+    """One tower on both sides of a pair, stacked as channels; it outputs a logit.
 
-    Outside of training a pair passes in both orders, and the mean logit is symmetric in the two sides. In
-    training the order is random.
+    There is no embedding. In training, each pair is in a random order. Otherwise, the
+    logit is the mean over both orders, and therefore symmetric.
 
     Parameters
     ----------
@@ -115,7 +123,8 @@ class TwoChannelNetwork(nn.Module):
 
     References
     ----------
-    Zagoruyko & Komodakis, "Learning to Compare Image Patches via Convolutional Neural Networks", CVPR 2015.
+    Zagoruyko & Komodakis, "Learning to Compare Image Patches via Convolutional Neural
+    Networks", CVPR 2015.
     """
 
     n_components = 0
@@ -125,7 +134,7 @@ class TwoChannelNetwork(nn.Module):
         self.tower = tower
 
     def forward(self, x: Tensor | tuple[Tensor, ...]) -> Tensor:
-        """Logits (B,) of pairs, positive for "same"; of rows, each with itself."""
+        """Logits (B,) of pairs, above 0 for "same"; rows are paired with themselves."""
         left, right = (x, x) if isinstance(x, Tensor) else x
         if self.training:  # each pair in a random order
             swap = torch.rand(len(left), device=left.device) < 0.5
@@ -141,7 +150,7 @@ class TwoChannelNetwork(nn.Module):
 
 
 def stack_channels(left: Tensor, right: Tensor) -> Tensor:
-    """Stack two sides: vectors end to end, images channel upon channel.
+    """Stack two sides: concatenate vectors, stack images as channels.
 
     Parameters
     ----------
@@ -156,10 +165,13 @@ def stack_channels(left: Tensor, right: Tensor) -> Tensor:
     return torch.cat([left, right], dim=1)
 
 
-def _own(x: Tensor, network: SiameseNetwork | PseudoSiameseNetwork) -> Tensor:
-    """Give a tower that may write into its input a copy; in training every batch is one."""
+def _protected(x: Tensor, network: SiameseNetwork | PseudoSiameseNetwork) -> Tensor:
+    """Copy the input of a tower that may modify it.
+
+    In training, every batch is a copy already.
+    """
     return x.clone() if network.may_write and not network.training else x
 
 
-def _finished(z: Tensor, unit_norm: bool) -> Tensor:
+def _normalized(z: Tensor, unit_norm: bool) -> Tensor:
     return normalize(z) if unit_norm else z

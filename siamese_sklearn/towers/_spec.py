@@ -1,4 +1,4 @@
-"""The cloneable description of a tower."""
+"""Base class of the tower specs."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 class TowerSpec(BaseEstimator, ABC):
-    """The parameters of a tower, in scikit-learn's manner (``clone``, ``get_params``, ``set_params``)."""
+    """Parameters of a tower, as a scikit-learn estimator that can be cloned."""
 
     @abstractmethod
     def build(self, input_shape: tuple[int, ...], n_components: int) -> nn.Module:
-        """Make the network, with fresh weights from torch's default generator.
+        """Build the network, with initial weights from torch's default generator.
 
         Parameters
         ----------
         input_shape : tuple of int
             Shape of one row of X.
         n_components : int
-            Number of outputs.
+            Width of the output.
 
         Returns
         -------
@@ -41,12 +41,13 @@ class TowerSpec(BaseEstimator, ABC):
         Raises
         ------
         ValueError, TypeError
-            If a parameter has a value that the tower cannot take, or `input_shape` does not fit.
+            If a parameter has a value that the tower does not accept, or `input_shape`
+            does not fit.
         """
 
 
 def activation_layer(owner: TowerSpec, name: str) -> nn.Module:
-    """Make the activation that the parameter `activation` of `owner` names, or raise."""
+    """Build the layer for the parameter `activation` of `owner`, or raise."""
     return ACTIVATIONS[
         check_option(f"{type(owner).__name__}.activation", name, ACTIVATIONS)
     ]()
