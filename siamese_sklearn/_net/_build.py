@@ -52,7 +52,7 @@ _OURS: dict[str, type[Callback]] = {
 _OWN_LR = "own_lr"  # marks the parameter group of the weights of a loss
 _COLLAPSED = 1e-3  # variance of the embeddings over their mean square norm
 
-# Settings of skorch that the estimator makes, and the parameter that controls each.
+# skorch settings that the estimator makes itself, and the parameter that controls each.
 _TAKEN = {
     "module": "tower",
     "criterion": "loss",

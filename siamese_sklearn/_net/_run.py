@@ -44,7 +44,7 @@ class TrainingRun(Dataset[Any]):
 
     rows: Rows
     target: Tensor  # (n,): labels of rows, `same` of pairs, or zeros for triplets
-    kept: npt.NDArray[np.int64]  # rows to train on; `batches` has positions in it
+    kept: npt.NDArray[np.int64]  # rows to train on; `batches` yields indices into it
     batches: Batches
     rng: np.random.Generator
     n_epochs: int

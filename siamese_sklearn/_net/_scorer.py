@@ -33,7 +33,7 @@ __all__ = [
     "make_scorer",
 ]
 
-_FULL = 64  # in batches of a multiple of this, a row's result ignores the other rows
+_FULL = 64  # for multiples of this batch size, a row's result ignores the other rows
 
 
 def embed(net: NeuralNet, rows: Rows, side: int = 0) -> FloatArray:
