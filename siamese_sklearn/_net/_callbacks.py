@@ -51,7 +51,7 @@ def share_kept(decay: float, step: int, taken: int) -> float:
     """Share of the moving average to keep when a step is added; 1 to skip the step.
 
     A long average changes little per step. To save time, it is updated only every few
-    steps, when about 4 % of it can be renewed at once; the result is practically the
+    steps, when about 4% of it can be renewed at once; the result is practically the
     same.
 
     Parameters

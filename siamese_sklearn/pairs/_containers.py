@@ -1,4 +1,4 @@
-"""Pairs and Triplets: rows that belong together, side by side, indexed like one array."""
+"""Pairs and Triplets: rows that belong together, side by side, indexed as one array."""
 
 from __future__ import annotations
 

@@ -46,13 +46,13 @@ def draw_pairs(
 def balanced_pairs(
     labels: IntArray, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """Draw as many same as different pairs, (n, 2); also return `same`, (n,)."""
+    """Draw as many same as different pairs, (n, 2); and return `same`, (n,)."""
     n_each = min(*count_pairs(labels), _MOST_OF_A_KIND)
     return draw_pairs(labels, n_each, n_each, rng), _kinds(n_each, n_each)
 
 
 def many_pairs(labels: IntArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-    """Draw pairs in any balance, to estimate rates, (n, 2); also return `same`, (n,)."""
+    """Draw pairs in any balance, to estimate rates, (n, 2); and return `same`, (n,)."""
     n_same, n_different = count_pairs(labels)
     n_same, n_different = (
         min(n_same, _MOST_FOR_RATES),

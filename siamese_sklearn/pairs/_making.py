@@ -152,7 +152,7 @@ def make_triplets(
 def _check_rows(
     X: Any, y: npt.ArrayLike, random_state: Any
 ) -> tuple[Side, IntArray, np.random.Generator]:
-    """Validated rows, their labels as 0, ..., K - 1, and a random generator."""
+    """Return the rows, their labels as 0, ..., K - 1, and a random generator."""
     side = as_side("X", X)
     y = column_or_1d(y)
     check_consistent_length(side, y)
