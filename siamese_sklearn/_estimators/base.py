@@ -480,18 +480,18 @@ def _check_loss(loss: nn.Module, estimator: SiameseBase, data: TrainingData) -> 
         able = ", ".join(
             repr(name) for name, spec in LOSSES.items() if spec.takes_logits
         )
-        came = repr(given) if isinstance(given, str) else type(given).__name__
+        got = repr(given) if isinstance(given, str) else type(given).__name__
         raise ValueError(
             "architecture='two_channel' returns logits, not embeddings, but "
-            f"`loss`={came} needs embeddings; use one of {able}."
+            f"`loss`={got} needs embeddings; use one of {able}."
         )
     if data.kind != "rows" and not isinstance(loss, TupleLoss):
         able = ", ".join(
             repr(name) for name, spec in LOSSES.items() if spec.takes_tuples
         )
-        came = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
+        got = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
         raise TypeError(
-            f"`loss` is {came}, which takes (embeddings, labels), but Pairs and "
+            f"`loss` is {got}, which takes (embeddings, labels), but Pairs and "
             f"Triplets have no class labels. Use one of {able}, or fit on rows and "
             "their classes."
         )

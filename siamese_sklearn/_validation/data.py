@@ -379,7 +379,10 @@ def _class_labels(y: Any, name: str = "y") -> npt.NDArray[Any]:
 
 
 def _name_classes(labels: npt.NDArray[Any]) -> bool:
-    """Whether labels are classes. scikit-learn's own test may warn."""
+    """Whether labels are classes rather than continuous values.
+
+    scikit-learn's own test warns if most classes are small.
+    """
     if labels.dtype.kind == "f":
         return bool(np.isfinite(labels).all() and (labels == np.floor(labels)).all())
     if labels.dtype.kind == "O":

@@ -111,8 +111,8 @@ def r_precision(
 
     References
     ----------
-    Manning, Raghavan & Schuetze 2008, "Introduction to Information Retrieval", chapter
-    8.
+    Manning, Raghavan & Schuetze 2008, "Introduction to Information Retrieval",
+    chapter 8.
 
     Examples
     --------
@@ -142,9 +142,10 @@ def map_at_r(
 
     Notes
     -----
-    The mean over the queries of :math:`\frac{1}{R} \sum_{i=1}^{R}
-    P(i)\,\mathrm{rel}(i)`, where P(i) is the precision among the i nearest rows and
-    rel(i) is 1 if the i-th row is relevant, else 0.
+    The mean over the queries of
+    :math:`\frac{1}{R} \sum_{i=1}^{R} P(i)\,\mathrm{rel}(i)`, where P(i) is the
+    precision among the i nearest rows and rel(i) is 1 if the i-th row is relevant,
+    else 0.
 
     References
     ----------

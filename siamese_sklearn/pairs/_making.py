@@ -161,8 +161,8 @@ def _check_rows(
     if len(classes) < 2:
         found = "1 class" if len(classes) else "0 classes"
         raise ValueError(
-            "`y` must have at least 2 classes, so that there are different rows; "
-            f"got {found}."
+            "`y` must have at least 2 classes, so that there are rows of different "
+            f"classes; got {found}."
         )
     if counts.max() < 2:
         raise ValueError(

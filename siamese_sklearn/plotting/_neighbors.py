@@ -125,8 +125,8 @@ class NeighborsDisplay:
             Or a Pipeline that ends in one. Neighbors are ranked by ``pair_score``; for
             any other transformer, by the Euclidean distance between its outputs.
         X_query, X_gallery : array-like of shape (n, H, W), (n, C, H, W) or (n, d)
-            A few rows, and the rows to search, with C = 1 or 3. No row should be in
-            both, because its nearest neighbor would be itself.
+            A few rows, and the rows to search; C is 1 or 3. No row should be in both,
+            because its nearest neighbor would be itself.
         y_query, y_gallery : array-like of shape (n,), default=None
             The class of each row.
         n_neighbors : int, default=5
@@ -156,7 +156,7 @@ class NeighborsDisplay:
         if n_neighbors > score.shape[1]:
             raise ValueError(
                 f"`n_neighbors` is {n_neighbors}, but `X_gallery` has "
-                f"{score.shape[1]} rows only."
+                f"{score.shape[1]} rows."
             )
         nearest = np.argsort(-score, axis=1, kind="stable")[:, :n_neighbors]
         return cls.from_predictions(
