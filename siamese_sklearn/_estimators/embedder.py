@@ -160,8 +160,8 @@ class SiameseEmbedder(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[
             As in `fit`. Each call needs at least two classes, one of them with two
             rows.
         classes : array-like of shape (n_classes,), default=None
-            All classes that later calls will contain. If None, `classes_` grows with
-            each call.
+            Classes that later calls may contain; `classes_` then holds them from the
+            start. If None, `classes_` grows with each call.
 
         Returns
         -------
@@ -215,7 +215,7 @@ class SiameseEmbedder(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[
 
         See Also
         --------
-        siamese_sklearn.metrics : More measures, and scorers for ``scoring=``.
+        siamese_sklearn.metrics : More metrics, and scorers for ``scoring=``.
         """
         if isinstance(X, Triplets):
             near = self.pair_distance(Pairs(X.anchor, X.positive))

@@ -269,9 +269,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         state; `lr`, `weight_decay`, `batch_size`, `sampler` and `augment` may change
         between calls. `early_stopping` is ignored.
 
-        Each call re-embeds the enrolled references, adds references from `X`, and
-        chooses `threshold_` again on held-out rows of `X`. If you calibrated or set the
-        threshold, do so again after the call.
+        Each call re-embeds the enrolled references, adds references from the rows of
+        `X`, and chooses `threshold_` again on a held-out part of `X`. If you calibrated
+        or set the threshold, do so again after the call.
 
         Parameters
         ----------
@@ -279,8 +279,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
             As in `fit`. Each call needs at least two classes, one of them with two
             rows.
         classes : array-like of shape (n_classes,), default=None
-            All classes that later calls will contain, for a loss that has weights for
-            each class. `classes_` still holds the enrolled classes only.
+            Classes that later calls may contain, for a loss that has weights for each
+            class. `classes_` still holds the enrolled classes only.
 
         Returns
         -------
@@ -431,8 +431,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         Raises
         ------
         ValueError
-            If `X` is rows and no class is enrolled: after a fit on `Pairs`, or after
-            `forget` has removed all classes.
+            If `X` contains rows and no class is enrolled: after a fit on `Pairs`, or
+            after `forget` has removed all classes.
         """
         check_is_fitted(self)
         if isinstance(X, Sides):
@@ -447,7 +447,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         return _replaced(labels, score < self.threshold_, self.unknown_label)
 
     def decision_function(self, X: Any) -> DoubleArray:
-        """Score of each class, or distance of each pair's score from the threshold.
+        """Score of each class, or score of each pair minus the threshold.
 
         Parameters
         ----------
@@ -649,7 +649,7 @@ def _pairs_to_calibrate(
 
 
 def _replaced(labels: Array, where: BoolArray, label: Any) -> Array:
-    """Set `labels` to `label` at `where`, in a dtype that holds both."""
+    """Return `labels` with `label` at `where`, in a dtype that holds both."""
     both = np.asarray([label])
     kinds = {
         "number" if array.dtype.kind in "biuf" else array.dtype.kind

@@ -1,4 +1,4 @@
-"""Measures of retrieval (1:N) and verification (1:1), and scorers for ``scoring=``.
+"""Metrics of retrieval (1:N) and verification (1:1), and scorers for ``scoring=``.
 
 Retrieval scorers call ``estimator.transform(X)``, so they work with an embedder, with
 any other transformer, and with a Pipeline that ends in one. Distances are Euclidean.

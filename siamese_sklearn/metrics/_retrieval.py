@@ -1,9 +1,9 @@
-"""Retrieval measures: how many of the nearest neighbors of a row have its label.
+"""Retrieval metrics: how many of the nearest neighbors of a row have its label.
 
-Each measure ranks the gallery by distance from a query. Ties are broken
-pessimistically: among equal distances, the relevant rows come last. A value is
-therefore the lowest that any order of the ties gives, and collapsed embeddings score
-badly whatever the order of their rows. Two distances are equal if
+Each metric ranks the gallery by distance from a query. Ties are broken pessimistically:
+among equal distances, the relevant rows come last. A value is therefore the lowest that
+any order of the ties gives, and collapsed embeddings score badly whatever the order of
+their rows. Two distances are equal if
 
 - they are distances to identical gallery rows (these are computed once);
 - they agree in float32, in which they are compared (they are computed in float64);

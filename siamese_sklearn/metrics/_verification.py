@@ -1,4 +1,4 @@
-"""Verification measures: how well a threshold on the score separates pairs.
+"""Verification metrics: how well a threshold on the score separates pairs.
 
 `same` is 1 for two rows of the same class and 0 for two rows of different classes. A
 higher `score` means more similar, and a pair is accepted as the same if its score is at
@@ -179,7 +179,7 @@ def pair_scores(
     max_pairs: int = 1_000_000,
     random_state: int | np.random.RandomState | None = None,
 ) -> tuple[IntArray, DoubleArray]:
-    """Score pairs of rows by their negative distance, for verification measures.
+    """Score pairs of rows by their negative distance, for verification metrics.
 
     Parameters
     ----------

@@ -46,13 +46,13 @@ def draw_pairs(
 def balanced_pairs(
     labels: IntArray, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """Draw as many same as different pairs, (n, 2); and return `same`, (n,)."""
+    """Draw equal numbers of same and different pairs, (n, 2); and `same`, (n,)."""
     n_each = min(*count_pairs(labels), _MOST_OF_A_KIND)
     return draw_pairs(labels, n_each, n_each, rng), _kinds(n_each, n_each)
 
 
 def many_pairs(labels: IntArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-    """Draw pairs in any balance, to estimate rates, (n, 2); and return `same`, (n,)."""
+    """Draw pairs in any balance, to estimate rates, (n, 2); and `same`, (n,)."""
     n_same, n_different = count_pairs(labels)
     n_same, n_different = (
         min(n_same, _MOST_FOR_RATES),
@@ -66,9 +66,9 @@ def held_out_pairs(
 ) -> tuple[IntArray, IntArray]:
     """Draw pairs that show how the network performs on rows it was not trained on.
 
-    There are as many same as different pairs. Both rows of a pair are held out; but if
-    most held-out rows have no other held-out row of their class, each held-out row is
-    paired with rows of all the data.
+    There are equal numbers of same and different pairs. Both rows of a pair are held
+    out; but if most held-out rows have no other held-out row of their class, each
+    held-out row is paired with rows of all the data.
 
     Parameters
     ----------
