@@ -1,4 +1,4 @@
-"""Deep metric learning for scikit-learn users: Siamese networks behind fit, transform and predict."""
+"""Deep metric learning for scikit-learn: Siamese networks with fit and predict."""
 
 from siamese_sklearn._estimators import SiameseEmbedder, SiamesePairClassifier
 from siamese_sklearn.losses import ContrastiveLoss, ExponentialLoss, TripletLoss

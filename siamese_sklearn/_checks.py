@@ -1,4 +1,4 @@
-"""Checks of parameter values that say what came, what is wanted and what may have been meant."""
+"""Checks of parameter values; errors say what was given and what is expected."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PACKAGE = str(Path(__file__).parent) + os.sep
 
 
 def check_option(name: str, value: object, options: Iterable[str]) -> str:
-    """Return `value` if it is one of the strings in `options`, else raise a ValueError that lists them."""
+    """Return `value` if it is one of `options`, else raise an error that lists them."""
     legal = list(options)
     if isinstance(value, str) and value in legal:
         return value
@@ -41,9 +41,9 @@ def check_number(
     high_open: bool = False,
     also: str = "",
 ) -> float:
-    """Return `value` as a float if it is a finite real number in the interval, else raise.
+    """Return `value` as a float if it is finite, real and in the interval, else raise.
 
-    `also` names what else the parameter takes, for the message only.
+    `also` is text for the error message that names what else the parameter accepts.
     """
     wanted = f"a finite number{_interval(low, high, low_open, high_open)}{also}"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -80,7 +80,7 @@ def check_boolean(name: str, value: Any) -> bool:
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line that called into this package, however deep the reason lies."""
+    """Warn at the line of user code that called this package, at any call depth."""
     frame: FrameType | None = sys._getframe()
     depth = outermost = 1
     while frame is not None:

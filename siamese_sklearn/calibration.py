@@ -1,4 +1,4 @@
-"""Choosing the threshold from which on a pair counts as the same, on pairs that training has not seen."""
+"""Choose the score threshold for "same", on pairs that were not used in training."""
 
 from __future__ import annotations
 
@@ -28,43 +28,51 @@ def choose_threshold(
     target: float | None = None,
     beta: float = 1.0,
 ) -> float:
-    """Choose the threshold that serves `strategy` best on these pairs.
+    """Choose the threshold that is best for `strategy` on these pairs.
 
-    A pair is accepted, taken to be of one class, when its score is at least the threshold.
+    A pair is accepted, that is, classified as the same, if its score is at least the
+    threshold.
 
     Parameters
     ----------
     same : array-like of shape (n,)
-        1 or True for pairs of one class, 0 or False for pairs of different classes; both must occur.
+        1 or True for pairs of the same class, 0 or False for pairs of different
+        classes; both must occur.
     score : array-like of shape (n,)
-        Higher means more alike.
+        Higher means more similar.
     strategy : {"accuracy", "f_beta", "eer", "far", "frr"}, default="accuracy"
-        - "accuracy": the most right decisions. Depends on how many pairs of each kind there are.
-        - "f_beta": the highest F-beta of the same pairs.
-        - "eer": false-accept and false-reject rate as near to each other as can be.
-        - "far": the highest true-accept rate with a false-accept rate of at most `target`.
-        - "frr": the lowest false-accept rate with a false-reject rate of at most `target`.
+        - "accuracy": the highest accuracy. Depends on the ratio of same to different
+          pairs.
+        - "f_beta": the highest F-beta score, with the same pairs as the positive class.
+        - "eer": false-accept rate and false-reject rate as close to each other as
+          possible.
+        - "far": the highest true-accept rate with a false-accept rate of at most
+          `target`.
+        - "frr": the lowest false-accept rate with a false-reject rate of at most
+          `target`.
 
-        Where several thresholds are equally good, the one that accepts the fewest different pairs is taken,
-        and of those for "far" the highest, for "frr" the one that accepts the most same pairs.
+        Ties go to the threshold that accepts the fewest different pairs. If several
+        remain, "frr" takes the lowest of them and the others the highest.
     target : float, default=None
-        The rate, between 0 and 1, that "far" and "frr" need and the others do not take.
+        Rate between 0 and 1. Required by "far" and "frr"; must be None otherwise.
     beta : float, default=1.0
-        How much more recall counts than precision; "f_beta" alone uses it.
+        Weight of recall relative to precision. Used by "f_beta" only.
 
     Returns
     -------
     float
-        Midway between the lowest score accepted and the highest rejected, so that neither new pairs nor
-        rounding turn the decisions. To accept nothing (or everything) it lies beyond the highest (lowest)
-        score by half the mean gap between scores. It is a number of the scores' own dtype: float32 scores
-        compare with it exactly.
+        The midpoint between the lowest accepted and the highest rejected score, so that
+        rounding does not flip a decision. If no pair is accepted, it lies above the
+        highest score by half the mean gap between scores; if every pair is accepted,
+        below the lowest score by the same amount. It is exact in the dtype of `score`,
+        so float32 scores can be compared with it.
 
     Raises
     ------
     ValueError
-        If `strategy` is unknown, `target` is missing, out of range or not for this strategy, a kind of pair
-        is missing, or a score is NaN or infinite.
+        If `strategy` is unknown; if `target` is missing, out of range or not used by
+        the strategy; if there are no same or no different pairs; or if a score is NaN
+        or infinite.
 
     Examples
     --------
@@ -88,18 +96,20 @@ def choose_threshold(
 def _strategy(
     strategy: str, target: float | None, beta: float
 ) -> Callable[[IntArray, IntArray], int]:
-    """How to choose among the points of the curve, given the false and the true accepts at each."""
+    """Return a function that picks a point of the curve from false and true accepts."""
     if strategy in ("far", "frr"):
         if target is None:
             raise ValueError(
-                f"`target` must be given for strategy {strategy!r}: the highest rate allowed, from 0 to 1."
+                f"`target` must be given for strategy {strategy!r}: the highest rate "
+                "allowed, from 0 to 1."
             )
         rate = check_number("target", target, low=0.0, high=1.0)
         at_most = _far_at_most if strategy == "far" else _frr_at_most
         return functools.partial(at_most, target=rate)
     if target is not None:
         raise ValueError(
-            f"`target` must be None for strategy {strategy!r}; got {target!r}. Only 'far' and 'frr' take one."
+            f"`target` must be None for strategy {strategy!r}; got {target!r}. Only "
+            "'far' and 'frr' use it."
         )
     if strategy == "f_beta":
         return functools.partial(_best_f_beta, beta=beta)
@@ -111,7 +121,7 @@ def _best_accuracy(false_accepts: IntArray, true_accepts: IntArray) -> int:
 
 
 def _best_f_beta(false_accepts: IntArray, true_accepts: IntArray, beta: float) -> int:
-    # F = (1 + b^2) TP / (TP + FP + b^2 (TP + FN)); the constant factor does not matter
+    # F = (1 + b^2) TP / (TP + FP + b^2 (TP + FN)); the constant factor is irrelevant
     return int(
         np.argmax(
             true_accepts / (true_accepts + false_accepts + beta**2 * true_accepts[-1])
@@ -121,7 +131,7 @@ def _best_f_beta(false_accepts: IntArray, true_accepts: IntArray, beta: float) -
 
 def _equal_errors(false_accepts: IntArray, true_accepts: IntArray) -> int:
     n_different, n_same = false_accepts[-1], true_accepts[-1]
-    # |FAR - FRR| times both numbers of pairs: whole numbers, so that ties are exact
+    # |FAR - FRR| times both pair counts, in integers, so that ties are exact
     return int(
         np.argmin(
             np.abs(false_accepts * n_same - (n_same - true_accepts) * n_different)
@@ -140,7 +150,7 @@ def _frr_at_most(false_accepts: IntArray, true_accepts: IntArray, target: float)
 
 
 def _between(scores: npt.NDArray[Any], n_accepted: int) -> float:
-    """Threshold that accepts the `n_accepted` highest of the distinct, decreasing `scores`."""
+    """Threshold that accepts the first `n_accepted` of distinct, descending scores."""
     highest, lowest = scores[0], scores[-1]
     infinity = scores.dtype.type(np.inf)
     half_gap = (highest / 2 - lowest / 2) / scores.dtype.type(max(len(scores) - 1, 1))
@@ -150,23 +160,23 @@ def _between(scores: npt.NDArray[Any], n_accepted: int) -> float:
         return float(min(lowest - half_gap, np.nextafter(lowest, -infinity)))
     accepted, rejected = scores[n_accepted - 1], scores[n_accepted]
     middle = accepted / 2 + rejected / 2
-    return float(
-        middle if rejected < middle <= accepted else accepted
-    )  # no number lies between neighbours
+    # Adjacent floats have no midpoint; the accepted score itself separates them.
+    return float(middle if rejected < middle <= accepted else accepted)
 
 
 @dataclass(frozen=True)
 class Threshold:
-    """Score from which a pair counts as the same, and the probability that belongs to a score.
+    """Score at which a pair counts as the same, and a map from scores to probabilities.
 
     Attributes
     ----------
     value : float
-        A pair is the same if its score is at least this.
+        A pair counts as the same if its score is at least this value.
     slope, midpoint : float
-        P(same) = 1 / (1 + exp(-slope (score - midpoint))). Where the value moves, these stay.
+        P(same) = 1 / (1 + exp(-slope (score - midpoint))). Changing the value does not
+        change these.
     strategy : str
-        How the value was chosen: one of `STRATEGIES`, or "set" by hand.
+        How the value was chosen: one of `STRATEGIES`, or "set" if it was set by hand.
     """
 
     value: float
@@ -176,12 +186,12 @@ class Threshold:
 
     @classmethod
     def learn(cls, same: IntArray, score: npt.NDArray[Any]) -> Threshold:
-        """Choose the value with the most right decisions, and fit the probability around it."""
+        """Choose the most accurate value, and fit the probability around it."""
         value = choose_threshold(same, score)
         return cls(value, probability_slope(same, score, value), value)
 
     def margin(self, score: npt.NDArray[Any]) -> DoubleArray:
-        """How far scores are above the value: 0 or more means same."""
+        """Score minus the value: 0 or more means same."""
         return score.astype(np.float64) - self.value
 
     def logit(self, score: npt.NDArray[Any]) -> DoubleArray:
@@ -189,23 +199,24 @@ class Threshold:
         return self.slope * (score.astype(np.float64) - self.midpoint)
 
     def moved(self, value: float, strategy: str) -> Threshold:
-        """Take another value, and keep the probability."""
+        """Return a copy with another value and the same probability."""
         return replace(self, value=value, strategy=strategy)
 
 
 def probability_slope(
     same: IntArray, score: npt.NDArray[Any], threshold: float
 ) -> float:
-    """Slope a of P(same) = 1 / (1 + exp(-a (score - threshold))), fitted to scored pairs.
+    """Fit the slope a of P(same) = 1 / (1 + exp(-a (score - threshold))) to scores.
 
-    Platt's scaling with the threshold for its one half.
+    Platt scaling, with the probability fixed to 1/2 at the threshold.
 
     References
     ----------
-    Platt, "Probabilistic Outputs for Support Vector Machines", Advances in Large Margin Classifiers, 1999.
+    Platt, "Probabilistic Outputs for Support Vector Machines", Advances in Large Margin
+    Classifiers, 1999.
     """
     distance = score.astype(np.float64) - threshold
-    # Equal scores have nothing to teach, and a deviation of 0 only but for rounding.
+    # Equal scores carry no information; their standard deviation is 0 up to rounding.
     scale = float(distance.std()) if np.ptp(distance) > 0 else 1.0
     model = LogisticRegression(fit_intercept=False).fit(distance[:, None] / scale, same)
     return max(float(model.coef_[0, 0]), 1e-3) / scale

@@ -1,4 +1,4 @@
-"""The estimators, and what only they need."""
+"""The estimators and their internals."""
 
 from siamese_sklearn._estimators.base import SiameseBase
 from siamese_sklearn._estimators.embedder import SiameseEmbedder

@@ -1,4 +1,4 @@
-"""What both estimators share: from parameters and data to a trained net, and from there to embeddings."""
+"""Base class of the estimators: builds and trains the net, and computes embeddings."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def _has_embedding(estimator: SiameseBase) -> bool:
     return estimator._has_embedding
 
 
-# scikit-learn's own wrapping of the output is off: `transform` does it, for each side of Pairs and Triplets
+# `transform` wraps its output itself, for each side of Pairs and Triplets, so
+# scikit-learn's automatic wrapping is off.
 @dataclass(eq=False, repr=False)
 class SiameseBase(  # type: ignore[call-arg]
     SharedParameters,
@@ -83,14 +84,15 @@ class SiameseBase(  # type: ignore[call-arg]
     ABC,
     auto_wrap_output_keys=None,
 ):
-    """Training and embedding. Estimators say what they hold out, watch, and learn beyond the network."""
+    """Training and embedding; subclasses define the hold-out and the validation."""
 
-    # What only some estimators have as parameters.
+    # Parameters that only some estimators have.
     architecture = "siamese"
     head = cast(Any, None)
 
-    # What is learned. `_class_order` are the classes as training numbers them; `_right_side` remembers the
-    # features of the right side, where these may differ from those of the left.
+    # Fitted state. `_class_order` holds the classes in the order in which training
+    # numbers them; `_right_side` holds the features of the right side, where they may
+    # differ from those of the left.
     net_: Any = field(init=False)
     n_iter_: int = field(init=False)
     _built_with: dict[str, str] = field(init=False)
@@ -101,13 +103,13 @@ class SiameseBase(  # type: ignore[call-arg]
     @property
     @abstractmethod
     def _scorer(self) -> Scorer:
-        """How alike things are to the fitted net."""
+        """Scores pairs with the fitted net."""
 
     @abstractmethod
     def _hold_out(
         self, data: TrainingData, early_stopping: bool, rng: np.random.Generator
     ) -> tuple[IntArray, IntArray]:
-        """Choose the rows to train on and those to hold out."""
+        """Choose the rows to train on and the rows to hold out."""
 
     @abstractmethod
     def _measure(
@@ -118,7 +120,7 @@ class SiameseBase(  # type: ignore[call-arg]
         device: torch.device,
         rng: np.random.Generator,
     ) -> Callable[[Any], float]:
-        """Make what early stopping watches on the rows held out."""
+        """Make the held-out score that early stopping monitors."""
 
     @abstractmethod
     def _learn_from(
@@ -128,22 +130,22 @@ class SiameseBase(  # type: ignore[call-arg]
         held: IntArray,
         rng: np.random.Generator,
     ) -> None:
-        """Learn what else there is to learn, once the network is trained."""
+        """Learn whatever is needed beyond the network, after it is trained."""
 
     @available_if(_has_embedding)  # type: ignore[untyped-decorator]
     def transform(self, X: Any) -> Any:
-        """Map rows to their embeddings; not for ``architecture="two_channel"``, which has none.
+        """Map rows to embeddings; not available for ``architecture="two_channel"``.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame, memmap}, Pairs or Triplets
-            Rows of the shape seen in `fit`; with two towers, those of the left side.
+            Rows of the shape seen in `fit`. With two towers, the left one embeds them.
 
         Returns
         -------
         Z : array of shape (n, n_components), float32
-            A data frame if `set_output` asks for one. For `Pairs` and `Triplets` the same container, with the
-            embeddings of each side.
+            A data frame if `set_output` asks for one. For `Pairs` and `Triplets`, the
+            same container with the embeddings of each side.
         """
         check_is_fitted(self)
         if not isinstance(X, Pairs | Triplets):
@@ -166,7 +168,7 @@ class SiameseBase(  # type: ignore[call-arg]
 
     @available_if(_has_embedding)  # type: ignore[untyped-decorator]
     def fit_transform(self, X: Any, y: npt.ArrayLike | None = None) -> Any:
-        """Train the network and map the rows it was trained on to their embeddings.
+        """Train the network and return the embeddings of the training rows.
 
         Parameters
         ----------
@@ -176,7 +178,7 @@ class SiameseBase(  # type: ignore[call-arg]
         Returns
         -------
         Z : array of shape (n, n_components), float32
-            As from `transform`.
+            As returned by `transform`.
         """
         return self.fit(X, y).transform(X)
 
@@ -184,7 +186,7 @@ class SiameseBase(  # type: ignore[call-arg]
     def get_feature_names_out(
         self, input_features: npt.ArrayLike | None = None
     ) -> npt.NDArray[np.object_]:
-        """Names of the components of an embedding.
+        """Names of the embedding components.
 
         Parameters
         ----------
@@ -198,7 +200,7 @@ class SiameseBase(  # type: ignore[call-arg]
         return names
 
     def pair_score(self, pairs: Any) -> FloatArray:
-        """Score how alike the two sides of each pair are.
+        """Score how similar the two sides of each pair are.
 
         Parameters
         ----------
@@ -207,8 +209,8 @@ class SiameseBase(  # type: ignore[call-arg]
         Returns
         -------
         array of shape (n,), float32
-            The higher, the more alike: minus the distance of the embeddings, or, of a classifier whose head
-            is no distance or that has no embedding, the logit of "same".
+            Higher means more similar. The negative distance between the embeddings; for
+            a classifier with a learned head or without embeddings, the logit of "same".
         """
         check_is_fitted(self)
         if not isinstance(pairs, Pairs):
@@ -233,21 +235,24 @@ class SiameseBase(  # type: ignore[call-arg]
         Returns
         -------
         array of shape (n,), float32
-            The smaller, the more alike: the distance of the embeddings that the loss shapes, or its root if
-            that is squared; where `pair_score` is a logit, -log(sigmoid(logit)).
+            Lower means more similar. The distance between the embeddings that `loss` is
+            trained with, or its square root if that distance is squared; where
+            `pair_score` is a logit, -log(sigmoid(logit)).
         """
         return self._scorer.distance_of(self.pair_score(pairs))
 
     def get_metric(self) -> Callable[[npt.ArrayLike, npt.ArrayLike], float]:
-        """Make a function of two rows out of `pair_distance`, as scikit-learn's ``metric=`` takes it.
+        """Return `pair_distance` of two rows as a function, for ``metric=``.
 
-        It compares two rows per call. For many rows, `transform` them once and compare the embeddings, or
-        pass all pairs to `pair_distance`.
+        The function works wherever scikit-learn takes a callable metric, and compares
+        two rows per call. For many rows, `transform` them once and compare the
+        embeddings, or pass all pairs to `pair_distance`.
 
         Returns
         -------
         callable
-            ``(left, right) -> float``. It keeps the model of this moment: a later `fit` does not change it.
+            ``(left, right) -> float``. It uses a copy of the current model: a later
+            `fit` does not change it.
         """
         check_is_fitted(self)
         fitted = copy.copy(self)
@@ -255,11 +260,12 @@ class SiameseBase(  # type: ignore[call-arg]
         fitted._right_side = copy.copy(self._right_side)
         for side in (fitted, fitted._right_side):
             if side is not None:
-                side.__dict__.pop("feature_names_in_", None)  # rows have none
+                # the metric gets plain rows, without names
+                side.__dict__.pop("feature_names_in_", None)
         return _Metric(fitted)
 
     def _cross(self, left: Any, right: Any) -> FloatArray:
-        """Score every row of one side with every row of the other, (n, m)."""
+        """Score every row of one side against every row of the other, (n, m)."""
         check_is_fitted(self)
         rows = check_rows(self, left, reset=False)
         references = check_rows(self._right, right, reset=False)
@@ -269,7 +275,7 @@ class SiameseBase(  # type: ignore[call-arg]
 
     @property
     def _right(self) -> Any:
-        """Whoever knows the features of rows of the right side."""
+        """Estimator that knows the features of the right side."""
         return self if self._right_side is None else self._right_side
 
     @contextmanager
@@ -283,9 +289,9 @@ class SiameseBase(  # type: ignore[call-arg]
         early_stopping: bool,
         known_classes: Sequence[npt.ArrayLike] = (),
     ) -> Iterator[tuple[Any, TrainingRun]]:
-        """Prepare a net and what it trains on; after the block, which trains, learn the rest.
+        """Check everything, yield the net to train, and learn the rest after the block.
 
-        If anything raises, the estimator is as it was.
+        If anything raises, the estimator keeps its previous state.
         """
         with keep_fitted_state(self):
             check_parameters(self)
@@ -307,7 +313,7 @@ class SiameseBase(  # type: ignore[call-arg]
                 self._built_with, self._split_seed = fixed_parameters(self), seed
             rng = np.random.default_rng([seed, n_done])
             with seeded(seed + n_done, device), threads(self.n_threads):
-                # The rows held out by the first fit stay held out in the next ones.
+                # Rows held out by the first fit stay held out when training continues.
                 split_rng = np.random.default_rng(self._split_seed)
                 kept, held = self._hold_out(data, early_stopping, split_rng)
                 watch = None
@@ -333,7 +339,7 @@ class SiameseBase(  # type: ignore[call-arg]
                     self._learn_from(data, kept, held, rng)
 
     def _forget_fit(self) -> None:
-        """Drop what the last fit learned and the next one may not learn anew."""
+        """Delete fitted state that the next fit may not overwrite."""
         self.__dict__.pop("classes_", None)
         self.__dict__.pop("_class_order", None)
         self.__dict__.pop("_right_side", None)
@@ -357,9 +363,10 @@ class SiameseBase(  # type: ignore[call-arg]
     def _with_numbers(
         self, data: TrainingData, known_classes: Sequence[npt.ArrayLike]
     ) -> TrainingData:
-        """Set `classes_` to all classes known so far, and number the labels by their order of appearance.
+        """Set `classes_` to all known classes, and number the labels.
 
-        A class keeps its number when others come: a loss may have weights for it.
+        New classes get the next numbers and known ones keep theirs, because a loss may
+        have a weight for each class.
         """
         if data.classes is None:
             return data
@@ -450,7 +457,7 @@ class SiameseBase(  # type: ignore[call-arg]
 
     @property
     def _has_embedding(self) -> bool:
-        if hasattr(self, "net_"):  # `architecture` may have been set since
+        if hasattr(self, "net_"):  # `architecture` may have changed since the fit
             return int(self.net_.module_.n_components) > 0
         return self.architecture != "two_channel"
 
@@ -467,31 +474,32 @@ class SiameseBase(  # type: ignore[call-arg]
 
 
 def _check_loss(loss: nn.Module, estimator: SiameseBase, data: TrainingData) -> None:
-    """Raise if the loss cannot take what the architecture or the data give it."""
+    """Raise if `loss` cannot be used with the architecture or the data."""
     given = estimator.loss
     if estimator.architecture == "two_channel" and not isinstance(loss, LogitLoss):
         able = ", ".join(
             repr(name) for name, spec in LOSSES.items() if spec.takes_logits
         )
-        came = repr(given) if isinstance(given, str) else type(given).__name__
+        got = repr(given) if isinstance(given, str) else type(given).__name__
         raise ValueError(
-            f"architecture='two_channel' has no embeddings, only logits, which `loss`={came} does not take; "
-            f"take one of {able}."
+            "architecture='two_channel' returns logits, not embeddings, but "
+            f"`loss`={got} needs embeddings; use one of {able}."
         )
     if data.kind != "rows" and not isinstance(loss, TupleLoss):
         able = ", ".join(
             repr(name) for name, spec in LOSSES.items() if spec.takes_tuples
         )
-        came = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
+        got = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
         raise TypeError(
-            f"`loss` is {came}, which takes (embeddings, labels), but Pairs and Triplets have no labels. "
-            f"Take one of {able}, or fit on rows and their classes."
+            f"`loss` is {got}, which takes (embeddings, labels), but Pairs and "
+            f"Triplets have no class labels. Use one of {able}, or fit on rows and "
+            "their classes."
         )
 
 
 @dataclass(frozen=True)
 class _Metric:
-    """Learned distance of two rows; a class and no closure, so that it can be pickled."""
+    """Learned distance of two rows; a class, because a closure cannot be pickled."""
 
     estimator: SiameseBase
 

@@ -34,53 +34,60 @@ __all__ = ["SiameseEmbedder"]
 @documented
 @dataclass(eq=False, repr=False)
 class SiameseEmbedder(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[call-arg]
-    """Learn an embedding in which rows of one class lie close together and those of other classes far away.
+    """Learn an embedding that pulls each class together and pushes classes apart.
 
-    A Siamese network: one tower maps every row to a vector, and is trained so that the distances between the
-    vectors tell the classes apart. `fit` makes the pairs or triplets from ordinary ``(X, y)`` inside
-    class-balanced batches; `transform` gives the vectors, for neighbours, clustering, retrieval, pictures, or
-    any classifier.
+    A Siamese network: one tower maps every row to a vector, and training shapes the
+    distances between these vectors so that they separate the classes. `fit` makes pairs
+    or triplets from ordinary ``(X, y)`` inside class-balanced batches. `transform`
+    returns the vectors, for nearest neighbors, clustering, retrieval, plots, or any
+    classifier.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The classes seen in fit. Absent after a fit on `Pairs` or `Triplets`.
+        The classes seen in `fit`. Not available after a fit on `Pairs` or `Triplets`.
     net_ : skorch.NeuralNet
         The fitted net; ``net_.module_`` is the torch module.
     history_ : skorch.history.History
-        One row per epoch: "train_loss"; "n_active", the pairs, triplets or rows per batch in the mean of the
-        loss; "spread" of the embeddings, from 0 (collapsed) to 1; "valid_score" under `early_stopping`; "dur"
+        One row per epoch: "train_loss"; "n_active", the number of pairs, triplets or
+        rows per batch that contribute to the loss; "spread" of the embeddings, from 0
+        (collapsed) to 1; "valid_score" if `early_stopping` is on; "dur", the duration
         in seconds.
     n_iter_ : int
-        Epochs trained.
+        Number of epochs trained.
     input_shape_ : tuple of int
         Shape of one row.
     n_features_in_ : int
         Length of the first axis of a row.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, if X was a data frame with string names.
+        Names of the columns, if `X` was a data frame with string column names.
 
     See Also
     --------
-    sklearn.neighbors.NeighborhoodComponentsAnalysis : a linear map, for small data.
+    sklearn.neighbors.NeighborhoodComponentsAnalysis : A linear map, for small data.
 
     Notes
     -----
-    GridSearchCV scores with `score`, MAP@R. It stratifies folds for classifiers only: pass
-    ``cv=StratifiedKFold(5)`` if y is sorted, because a fold with one class scores 1 whatever the embedding.
+    GridSearchCV uses `score`, which is MAP@R. It stratifies folds for classifiers only,
+    so pass ``cv=StratifiedKFold(5)`` if `y` is sorted: a fold with a single class
+    always scores 1.
 
-    `early_stopping` looks at 2,000 held-out rows at the most, and searches 5,000 training rows for them.
+    `early_stopping` evaluates at most 2,000 held-out rows, searching at most 5,000
+    training rows for their neighbors.
 
-    A tower that is a lambda or a local class cannot be pickled; define it at the top level of a module.
+    A tower that is a lambda or a local class cannot be pickled; define it at the top
+    level of a module.
 
     References
     ----------
-    Bromley et al., "Signature Verification using a 'Siamese' Time Delay Neural Network", NeurIPS 1993.
+    Bromley et al., "Signature Verification using a 'Siamese' Time Delay Neural
+    Network", NeurIPS 1993.
 
-    Hadsell, Chopra & LeCun, "Dimensionality Reduction by Learning an Invariant Mapping", CVPR 2006.
+    Hadsell, Chopra & LeCun, "Dimensionality Reduction by Learning an Invariant
+    Mapping", CVPR 2006.
 
-    Schroff, Kalenichenko & Philbin, "FaceNet: A Unified Embedding for Face Recognition and Clustering",
-    CVPR 2015.
+    Schroff, Kalenichenko & Philbin, "FaceNet: A Unified Embedding for Face Recognition
+    and Clustering", CVPR 2015.
 
     Examples
     --------
@@ -88,7 +95,9 @@ class SiameseEmbedder(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[
     >>> from sklearn.model_selection import train_test_split
     >>> from siamese_sklearn import SiameseEmbedder
     >>> X, y = load_iris(return_X_y=True)
-    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
+    >>> X_train, X_test, y_train, y_test = train_test_split(
+    ...     X, y, stratify=y, random_state=0
+    ... )
     >>> embedder = SiameseEmbedder(n_components=2, random_state=0).fit(X_train, y_train)
     >>> embedder.transform(X_test).shape
     (38, 2)
@@ -99,15 +108,16 @@ class SiameseEmbedder(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[
     def fit(self, X: Any, y: npt.ArrayLike | None = None) -> Self:
         """Train the network.
 
-        Ctrl-C stops training and keeps what was learned so far, with a warning.
+        Ctrl-C stops training early with a warning; the model keeps what it has learned.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame, memmap}, Pairs or Triplets
-            Rows of shape (n, d), (n, H, W) or (n, C, H, W), of which pairs or triplets are made; or given
-            ones.
+            Rows of shape (n, d), (n, H, W) or (n, C, H, W), from which pairs or
+            triplets are made; or your own pairs or triplets.
         y : array-like of shape (n,)
-            The class of each row; for `Pairs` 1 (same) or 0 (different); ignored for `Triplets`.
+            The class of each row; for `Pairs`, 1 (same) or 0 (different); ignored for
+            `Triplets`.
 
         Returns
         -------
@@ -117,7 +127,8 @@ class SiameseEmbedder(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[
         Raises
         ------
         ValueError, TypeError
-            If a parameter or the data cannot be used. A model fitted before stays as it was.
+            If a parameter or the data is invalid. A previously fitted model is
+            unchanged.
         """
         continues = bool(self.warm_start) and hasattr(self, "net_")
         with self._training(
@@ -138,16 +149,19 @@ class SiameseEmbedder(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[
     ) -> Self:
         """Train for one more epoch on `X`, continuing from the current weights.
 
-        The first call builds the network; it also fixes the input standardization of a built-in tower. Later
-        calls keep tower, loss, optimizer and the optimizer's state; `lr`, `weight_decay`, `batch_size`,
-        `sampler` and `augment` may change between calls. `early_stopping` is ignored.
+        The first call builds the network and fixes the input standardization of a
+        built-in tower. Later calls keep the tower, the loss, the optimizer and its
+        state; `lr`, `weight_decay`, `batch_size`, `sampler` and `augment` may change
+        between calls. `early_stopping` is ignored.
 
         Parameters
         ----------
         X, y
-            As in `fit`: each call needs two classes, one of them with two rows.
+            As in `fit`. Each call needs at least two classes, one of them with two
+            rows.
         classes : array-like of shape (n_classes,), default=None
-            Classes that later calls will bring, for `classes_`; without it, `classes_` grows with each call.
+            Classes that later calls may contain; `classes_` then holds them from the
+            start. If None, `classes_` grows with each call.
 
         Returns
         -------
@@ -157,7 +171,8 @@ class SiameseEmbedder(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[
         Raises
         ------
         ValueError, TypeError
-            If a parameter or the data cannot be used. A model fitted before stays as it was.
+            If a parameter or the data is invalid. A previously fitted model is
+            unchanged.
         """
         known = [] if classes is None else [classes]
         with self._training(
@@ -172,33 +187,35 @@ class SiameseEmbedder(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[
         return self
 
     def score(self, X: Any, y: npt.ArrayLike | None = None) -> float:
-        """How well the embedding retrieves: MAP@R, each row searching all the others for rows of its class.
+        """Return MAP@R: how well each row retrieves the other rows of its class.
 
         Parameters
         ----------
         X : as in `transform`
         y : array-like of shape (n,)
-            The class of each row. For `Pairs` 1 (same) or 0 (different); ignored for `Triplets`.
+            The class of each row; for `Pairs`, 1 (same) or 0 (different); ignored for
+            `Triplets`.
 
         Returns
         -------
         float
-            Between 0 and 1, the higher the better. For `Pairs` the area under the ROC curve of `pair_score`;
-            for `Triplets` the share whose positive is closer than their negative.
+            Between 0 and 1; higher is better. For `Pairs`, the area under the ROC curve
+            of `pair_score`; for `Triplets`, the fraction whose positive is closer than
+            their negative.
 
         Raises
         ------
         ValueError
-            If no class of y has two rows: there is nothing to retrieve then.
+            If no class in `y` has two rows, so that there is nothing to retrieve.
 
         Warns
         -----
         UserWarning
-            If y has one class only: the score is then 1, whatever the embedding.
+            If `y` has a single class: the score is then 1 for any embedding.
 
         See Also
         --------
-        siamese_sklearn.metrics : more measures, and scorers for ``scoring=``.
+        siamese_sklearn.metrics : More metrics, and scorers for ``scoring=``.
         """
         if isinstance(X, Triplets):
             near = self.pair_distance(Pairs(X.anchor, X.positive))
@@ -212,8 +229,9 @@ class SiameseEmbedder(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[
         classes, labels = check_labels(self, X, y, min_classes=1)
         if len(classes) == 1:
             warn(
-                f"y holds one class, {classes.tolist()[0]!r}, so every neighbour is right and MAP@R is 1. If "
-                "this is a fold of a cross-validation on sorted labels, stratify it: cv=StratifiedKFold(5)."
+                f"`y` has a single class, {classes.tolist()[0]!r}, so every neighbor "
+                "is relevant and MAP@R is 1. If this is a cross-validation fold on "
+                "sorted labels, stratify the folds: cv=StratifiedKFold(5)."
             )
         with threads(self.n_threads):
             embeddings = embed(self.net_, self._rows(X))
@@ -250,4 +268,4 @@ class SiameseEmbedder(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[
         held: IntArray,
         rng: np.random.Generator,
     ) -> None:
-        """Learn nothing more: an embedding is all there is."""
+        """Learn nothing more: the embedding is the whole model."""

@@ -1,4 +1,4 @@
-"""The gallery of identification (1:N): the rows chosen as references, and the search for the best of them."""
+"""Gallery for identification (1:N): the reference rows, and the search among them."""
 
 from __future__ import annotations
 
@@ -23,31 +23,32 @@ __all__ = ["Gallery", "Score", "choose_references"]
 
 Score: TypeAlias = Distance | Callable[[Any, Any], FloatArray]
 
-_MOST_ROWS = 1000  # of a class, drawn at random, that are clustered
-_ITERATIONS = 10  # of k-means, which has nearly settled by then
-_NUMBERS_AT_ONCE = 2**22  # of scores, or of what k-means holds: 16 MB
-_TIE = 1e-6  # distances that differ by less, relatively, may be equal but for rounding
+_MAX_ROWS = 1000  # clustered per class; a larger class is sampled
+_ITERATIONS = 10  # of k-means, which has nearly converged by then
+_NUMBERS_AT_ONCE = 2**22  # scores, or entries that k-means holds: 16 MB
+_TIE = 1e-6  # distances closer than this, relatively, may differ by rounding only
 
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Enrolled references, sorted by class; ``Gallery()`` is empty. Methods give a new one, none changes it.
+    """Immutable set of enrolled references, sorted by class; ``Gallery()`` is empty.
 
     Parameters
     ----------
     rows : float32 array of shape (m, ...) or CSR matrix
-        The references as they came, so that a network trained further can embed them anew.
+        The reference rows, kept so that they can be re-embedded after further training.
     embeddings : float32 array of shape (m, d) or None
-        None where the network takes pairs and has no embeddings.
+        None if the network takes pairs and has no embeddings.
     labels : int64 array of shape (m,)
-        Places in `classes`, ascending; every class has a reference.
+        Indices into `classes`, ascending; every class has at least one reference.
     classes : array of shape (n_classes,)
         Names of the classes, sorted.
 
     Examples
     --------
     >>> from siamese_sklearn.distances import Euclidean
-    >>> X, y, rng = np.float32([[0, 0], [0, 1], [4, 4]]), ["ann", "ann", "bob"], np.random.default_rng(0)
+    >>> X, y = np.float32([[0, 0], [0, 1], [4, 4]]), ["ann", "ann", "bob"]
+    >>> rng = np.random.default_rng(0)
     >>> gallery = Gallery().extended(X, X, y, n_references=10, rng=rng)
     >>> gallery.class_scores(np.float32([[0, 4]]), Euclidean())
     array([[-3., -4.]], dtype=float32)
@@ -69,22 +70,25 @@ class Gallery:
         n_references: int | None,
         rng: Generator,
     ) -> Gallery:
-        """Add rows to classes, known or new; a class that is too large then is chosen anew out of all.
+        """Return a gallery with more rows, of known or new classes.
+
+        If a class exceeds `n_references`, its references are chosen again from its old
+        references and its new rows.
 
         Parameters
         ----------
         rows : array of shape (n, ...) or CSR matrix
         embeddings : float32 array of shape (n, d) or None
-            Of the rows; None if the network has none.
+            Embeddings of the rows; None if the network has none.
         names : array-like of shape (n,)
-            The class of each row, checked.
+            The class of each row, validated.
         n_references, rng
             As in `choose_references`.
 
         Raises
         ------
         ValueError
-            If some classes are numbers and some are texts.
+            If some classes are numbers and others are strings.
         """
         names = np.asarray(names)
         classes = join_classes(*([self.classes] if len(self) else []), names)
@@ -118,22 +122,21 @@ class Gallery:
         )
 
     def without(self, names: Any) -> Gallery:
-        """Remove a class, or an array-like of classes; nothing is left if all go.
+        """Return a gallery without a class, or without several classes.
 
         Raises
         ------
         ValueError
-            If one is not enrolled.
+            If any of them is not enrolled.
         """
         enrolled = self.classes.tolist()
-        wanted = set(
-            np.ravel(np.asarray(names, dtype=object)).tolist()
-        )  # object: no number becomes a text
+        # dtype object, because NumPy would convert numbers to strings in a mixed array
+        wanted = set(np.ravel(np.asarray(names, dtype=object)).tolist())
         unknown = sorted(wanted.difference(enrolled), key=str)
         if unknown:
             raise ValueError(
                 f"`labels` names classes that are not enrolled: {unknown[:10]}. "
-                f"{len(enrolled)} classes are enrolled, the first of them {enrolled[:10]}."
+                f"{len(enrolled)} classes are enrolled, starting with {enrolled[:10]}."
             )
         stays = np.array([name not in wanted for name in enrolled], dtype=bool)
         kept = np.flatnonzero(stays[self.labels])
@@ -145,32 +148,32 @@ class Gallery:
         )
 
     def re_embedded(self, embed: Callable[[Any], FloatArray]) -> Gallery:
-        """Embed the references anew, by ``embed(rows) -> (m, d)``."""
+        """Return a gallery with new embeddings, ``embed(rows) -> (m, d)``."""
         return replace(self, embeddings=embed(self.rows))
 
     def class_scores(self, queries: Any, score: Score) -> FloatArray:
-        """Score of the best reference of each class; a ValueError if nothing is enrolled.
+        """Score of the best reference of each class; raises if the gallery is empty.
 
         Parameters
         ----------
         queries : array of shape (n, ...) or CSR matrix
-            Embeddings, or rows where there are none.
+            Embeddings, or rows if the network has no embeddings.
         score : Distance or callable
-            A distance of embeddings, whose negative is the score; or
-            ``score(queries, references) -> (b, m)``, which gets some queries at a time, and all embeddings
-            of the gallery or, where there are none, all its rows.
+            A distance between embeddings, whose negative is the score; or
+            ``score(queries, references) -> (b, m)``, which is called with a slice of
+            the queries and with all embeddings of the gallery, or all its rows if the
+            network has no embeddings.
 
         Returns
         -------
         array of shape (n, n_classes)
         """
         best = np.empty((queries.shape[0], len(self.classes)), dtype=np.float32)
-        first = np.searchsorted(
-            self.labels, np.arange(len(self.classes))
-        )  # row of each class
+        # first row of each class
+        first = np.searchsorted(self.labels, np.arange(len(self.classes)))
         for block in self._blocks(queries.shape[0]):
             scores = self._scores(queries[block], score)  # (b, m)
-            # reduceat is slow where classes are small, and needless where they have one row
+            # reduceat is slow for small classes, and unnecessary for classes of one row
             best[block] = (
                 scores
                 if len(first) == len(self)
@@ -179,14 +182,15 @@ class Gallery:
         return best
 
     def nearest(self, queries: Any, score: Score) -> tuple[IntArray, FloatArray]:
-        """Find the best class, ``class_scores(queries, score).argmax(axis=1)``, in less time and memory.
+        """Find the best class of each query, faster than by `class_scores`.
 
-        Parameters, errors and ties (the first class wins) are those of that expression.
+        The result, the errors and the ties (the first class wins) are those of
+        ``class_scores(queries, score).argmax(axis=1)``.
 
         Returns
         -------
         numbers : array of shape (n,)
-            Places in `classes`.
+            Indices into `classes`.
         scores : array of shape (n,)
         """
         n_queries = queries.shape[0]
@@ -196,9 +200,8 @@ class Gallery:
         )
         is_open = np.ones(n_queries, dtype=bool)
         if isinstance(score, RankedByEuclidean) and len(self) > 1 and n_queries:
-            found, best, is_open = self._search(
-                queries, score
-            )  # faster than computing all distances
+            # faster than computing all distances
+            found, best, is_open = self._search(queries, score)
         for block in self._blocks(n_queries):
             if is_open[block].any():
                 scores = self._scores(queries[block], score)  # (b, m)
@@ -208,7 +211,7 @@ class Gallery:
     def _search(
         self, queries: FloatArray, distance: RankedByEuclidean
     ) -> tuple[IntArray, FloatArray, BoolArray]:
-        """Nearest reference, its score, and whether rounding could make another the nearest; each (n,)."""
+        """Nearest reference, its score, and whether it may be a tie; each (n,)."""
         queries, references = _images(distance, queries, self.embeddings)
         search = NearestNeighbors(
             n_neighbors=2, algorithm="brute", metric="euclidean"
@@ -223,7 +226,8 @@ class Gallery:
     def _blocks(self, n_queries: int) -> Iterator[slice]:
         if not len(self):
             raise ValueError(
-                "No class is enrolled; call `enroll(X, y)` with examples of each class first."
+                "No class is enrolled; call `enroll(X, y)` with examples of each class "
+                "first."
             )
         step = max(_NUMBERS_AT_ONCE // len(self), 1)
         return (slice(start, start + step) for start in range(0, n_queries, step))
@@ -244,10 +248,12 @@ class Gallery:
 def choose_references(
     points: Any, labels: IntArray, n_references: int | None, rng: Generator
 ) -> IntArray:
-    """Choose the rows that stand for their classes: central ones, and spread over the class.
+    """Choose reference rows for each class: central ones, spread over the class.
 
-    A class of more than `n_references` rows is cut into as many clusters by k-means, and the row nearest to
-    each centre is taken. Of a large class no more than 1000 rows (or twice `n_references`) are looked at.
+    The rows of a class with more than `n_references` rows are clustered by k-means into
+    `n_references` clusters, and the row nearest to each center is chosen. Of a large
+    class, only a random sample of at most 1000 rows (or twice `n_references`, if that
+    is more) is clustered.
 
     Parameters
     ----------
@@ -255,7 +261,8 @@ def choose_references(
     labels : array of shape (n,)
         Classes as integers.
     n_references : int or None
-        Rows per class at most; None keeps all. A class with fewer distinct rows may get fewer.
+        Maximum number of rows per class; None keeps all. A class with fewer distinct
+        rows may get fewer.
     rng : numpy.random.Generator
 
     Returns
@@ -265,7 +272,8 @@ def choose_references(
 
     Examples
     --------
-    >>> points, labels = np.array([[0.0], [1.0], [2.0], [9.0], [5.0]]), np.array([0, 0, 0, 0, 1])
+    >>> points = np.array([[0.0], [1.0], [2.0], [9.0], [5.0]])
+    >>> labels = np.array([0, 0, 0, 0, 1])
     >>> choose_references(points, labels, 2, np.random.default_rng(0))
     array([1, 3, 4])
     """
@@ -279,10 +287,11 @@ def choose_references(
     is_small = count <= n_references
     chosen = [by_class[np.repeat(is_small, count)]]
     most = min(
-        max(_MOST_ROWS, 2 * n_references), 4 * _NUMBERS_AT_ONCE // points.shape[1]
+        max(_MAX_ROWS, 2 * n_references), 4 * _NUMBERS_AT_ONCE // points.shape[1]
     )
     size = np.minimum(count, max(most, n_references))
-    # Classes of one size are clustered together: a call of KMeans for each, 2 ms, is too slow for 10,000.
+    # Classes of the same size are clustered together: one KMeans call per class, 2 ms,
+    # is too slow for 10,000 classes.
     for n_rows in np.unique(size[~is_small]):
         starts = first[~is_small & (size == n_rows)]
         n_numbers = len(starts) * n_rows * (points.shape[1] + 2 * n_references)
@@ -299,55 +308,57 @@ def choose_references(
 
 
 def _medoids(points: FloatArray, n_clusters: int, rng: Generator) -> BoolArray:
-    """Mark the rows nearest to the centres of k-means in each layer of `points` (C, m, d); (C, m)."""
+    """Mark the rows nearest to the k-means centers of each layer of `points`; (C, m).
+
+    `points` has shape (C, m, d).
+    """
     peak = np.abs(points).max(axis=(1, 2), keepdims=True)
     scaled = points.astype(np.float32) / np.where(peak > 0, peak, 1).astype(np.float32)
-    points = scaled - scaled.mean(
-        axis=1, keepdims=True
-    )  # products of small numbers lose less to rounding
+    # centered, because products of small numbers lose less to rounding
+    points = scaled - scaled.mean(axis=1, keepdims=True)
     layer = np.arange(len(points))[:, None]
-    centres = points[layer, _seeds(points, n_clusters, rng)]  # (C, k, d)
+    centers = points[layer, _seeds(points, n_clusters, rng)]  # (C, k, d)
     half_square = 0.5 * np.square(points).sum(axis=2, keepdims=True)  # (C, m, 1)
     for _ in range(_ITERATIONS):
+        # half the squared distances, up to a constant
         half = (
             half_square
-            + 0.5 * np.square(centres).sum(axis=2)[:, None]
-            - points @ centres.swapaxes(1, 2)
-        )
-        member = half.argmin(axis=2)[..., None] == np.arange(
-            n_clusters
-        )  # (C, m, k), as `half` the squares
+            + 0.5 * np.square(centers).sum(axis=2)[:, None]
+            - points @ centers.swapaxes(1, 2)
+        )  # (C, m, k)
+        member = half.argmin(axis=2)[..., None] == np.arange(n_clusters)  # (C, m, k)
         size = member.sum(axis=1, dtype=np.float32)[..., None]  # (C, k, 1)
         means = member.swapaxes(1, 2).astype(np.float32) @ points / np.maximum(size, 1)
-        centres = np.where(size > 0, means, centres)
+        centers = np.where(size > 0, means, centers)
     chosen = np.zeros(points.shape[:2], dtype=bool)
-    chosen[layer, np.where(member, half, np.inf).argmin(axis=1)] = (
-        True  # row 0 for an empty cluster
-    )
+    # an empty cluster marks row 0
+    chosen[layer, np.where(member, half, np.inf).argmin(axis=1)] = True
     return chosen
 
 
 def _seeds(points: FloatArray, n_seeds: int, rng: Generator) -> IntArray:
-    """Rows to start k-means from, as k-means++ draws them (Arthur & Vassilvitskii 2007); (C, n_seeds)."""
-    seeds = np.zeros(
-        (len(points), n_seeds), dtype=np.int64
-    )  # the first is random: the rows are shuffled
+    """Rows to start k-means from, as in k-means++; (C, n_seeds).
+
+    References
+    ----------
+    Arthur & Vassilvitskii, "k-means++: The Advantages of Careful Seeding", SODA 2007.
+    """
+    # the first seed is random because the rows are shuffled
+    seeds = np.zeros((len(points), n_seeds), dtype=np.int64)
     closest = np.full(points.shape[:2], np.inf)
     for j in range(1, n_seeds):
-        latest = np.take_along_axis(
-            points, seeds[:, j - 1, None, None], axis=1
-        )  # (C, 1, d)
+        # (C, 1, d)
+        latest = np.take_along_axis(points, seeds[:, j - 1, None, None], axis=1)
         closest = np.minimum(closest, np.square(points - latest).sum(axis=2))
-        # the first of exponential clocks with these rates to ring: a draw in proportion to the squares
+        # an exponential race: the largest w / Exp(1) is a draw in proportion to w
         seeds[:, j] = (closest / rng.standard_exponential(closest.shape)).argmax(axis=1)
     return seeds
 
 
 def _images(distance: RankedByEuclidean, *sides: Any) -> tuple[FloatArray, ...]:
-    """Rows that are so far apart in Euclid's sense that they rank like `distance`."""
-    writable = (
-        np.require(side, requirements="W") for side in sides
-    )  # torch takes no other memory
+    """Rows whose Euclidean distances rank like `distance`."""
+    # torch accepts writable memory only
+    writable = (np.require(side, requirements="W") for side in sides)
     return tuple(distance.image(torch.from_numpy(side)).numpy() for side in writable)
 
 

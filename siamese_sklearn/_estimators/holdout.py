@@ -1,4 +1,4 @@
-"""Rows held out of training, and what early stopping measures on them."""
+"""Rows held out of training, and the score that early stopping computes on them."""
 
 from __future__ import annotations
 
@@ -19,27 +19,24 @@ __all__ = ["Measure", "check_both_kinds", "hold_out", "measure"]
 
 Measure: TypeAlias = Callable[[Any], float]
 
-_MOST_QUERIES, _MOST_GALLERY = (
-    2000,
-    5000,
-)  # rows that early stopping looks at in each epoch
+_MAX_QUERIES, _MAX_GALLERY = 2000, 5000  # rows that early stopping uses in each epoch
 
 
 def hold_out(
     labels: IntArray, fraction: float, split: str, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """Row numbers to train on, and row numbers to hold out.
+    """Split row numbers into those to train on and those to hold out.
 
     Parameters
     ----------
     labels : array of shape (n,)
         Classes as integers from 0.
     fraction : float
-        Share of the rows, or of the classes, to hold out.
+        Fraction of the rows, or of the classes, to hold out.
     split : {"rows", "classes"}
-        "rows" holds out rows of every class, in proportion, and leaves each at least two; of two classes (or
-        of same and different pairs) both are held out. "classes" holds out whole classes, so that the
-        measure speaks of classes never seen.
+        "rows" holds out rows of each class in proportion and keeps at least two; if
+        there are two classes (or same and different pairs), rows of both are held out.
+        "classes" holds out whole classes, to score the model on unseen classes.
     rng : numpy.random.Generator
 
     Returns
@@ -49,7 +46,7 @@ def hold_out(
     Raises
     ------
     ValueError
-        If the data are too few for the split.
+        If there are too few rows or classes for the split.
     """
     count = np.bincount(labels)
     if split == "rows":
@@ -66,23 +63,24 @@ def measure(
     device: torch.device,
     rng: np.random.Generator,
 ) -> Measure:
-    """Make the measure that suits the data, on some of the rows held out.
+    """Return a function that scores a net on a sample of the held-out rows.
 
     Parameters
     ----------
     data : TrainingData
     held : array of int
-        Rows held out.
+        Held-out rows.
     gallery : array of int or None
-        Rows among which held-out rows are searched; None searches them among themselves.
+        Rows in which neighbors of the held-out rows are searched; None searches the
+        held-out rows themselves.
     device : torch.device
     rng : numpy.random.Generator
 
     Returns
     -------
     callable
-        Takes the net, returns MAP@R of rows, the area under the ROC curve of pairs, or the share of triplets
-        whose positive is closer than their negative.
+        Takes the net. Returns MAP@R for rows, the area under the ROC curve for pairs,
+        and the fraction whose positive is closer than their negative for triplets.
     """
     queries = data.take(_some_queries(held, data, rng))
     target = queries.target
@@ -98,7 +96,7 @@ def measure(
         return lambda net: map_at_r(
             embed(net, rows), target, distance=embedding_distance(net)
         )
-    found = data.take(_some(gallery, _MOST_GALLERY, rng))
+    found = data.take(_some(gallery, _MAX_GALLERY, rng))
     searched = Rows(*found.sides, device=device)
     return lambda net: map_at_r(
         embed(net, rows),
@@ -110,16 +108,17 @@ def measure(
 
 
 def check_both_kinds(same: IntArray) -> None:
-    """Raise a ValueError if early stopping has same or different pairs only to look at."""
+    """Raise a ValueError if only same or only different pairs can be held out."""
     if len(np.unique(same)) < 2:
         raise ValueError(
-            "`early_stopping=True` holds out same and different pairs, and 2 of each stay for training, but "
-            "there are fewer than 3 of one kind. Give more pairs, or set early_stopping=False."
+            "`early_stopping=True` holds out same and different pairs and keeps 2 of "
+            "each for training, but there are fewer than 3 of one kind. Pass more "
+            "pairs, or set early_stopping=False."
         )
 
 
 def _scores(net: Any, data: TrainingData, side: int) -> FloatArray:
-    """Score the first side of each row with another side."""
+    """Score the first side of each row against another side."""
     scorer = DistanceScorer(net, embedding_distance(net))
     pairs = np.arange(len(data.target))
     return scorer.pairs(
@@ -133,11 +132,11 @@ def _scores(net: Any, data: TrainingData, side: int) -> FloatArray:
 def _some_queries(
     held: IntArray, data: TrainingData, rng: np.random.Generator
 ) -> IntArray:
-    """At most `_MOST_QUERIES` of the held-out rows; of pairs half of each kind, so that none gets lost."""
+    """Sample at most `_MAX_QUERIES` held-out rows; for pairs, half of each kind."""
     if data.kind != "pairs":
-        return _some(held, _MOST_QUERIES, rng)
+        return _some(held, _MAX_QUERIES, rng)
     kinds = [held[data.target[held] == kind] for kind in (0, 1)]
-    return np.concatenate([_some(kind, _MOST_QUERIES // 2, rng) for kind in kinds])
+    return np.concatenate([_some(kind, _MAX_QUERIES // 2, rng) for kind in kinds])
 
 
 def _some(index: IntArray, most: int, rng: np.random.Generator) -> IntArray:
@@ -150,7 +149,8 @@ def _held_rows(
     labels: IntArray, count: IntArray, fraction: float, rng: np.random.Generator
 ) -> BoolArray:
     share = np.where(count >= 3, fraction * count, 0.0)
-    # Rounding the running sum, not each class, keeps the total right when classes are small.
+    # Rounding the cumulative sum, not each class, keeps the total right for small
+    # classes.
     edges = np.floor(np.concatenate([[0.0], np.cumsum(share)]) + rng.random()).astype(
         np.int64
     )
@@ -160,8 +160,9 @@ def _held_rows(
     if n_held.sum() == 0:
         if count.max() < 3:
             raise ValueError(
-                "`early_stopping=True` holds out rows, but no class has 3 of them (2 stay for training). "
-                'Set validation_split="classes", or early_stopping=False.'
+                "`early_stopping=True` holds out rows, but no class has 3 of them (2 "
+                'stay for training). Set validation_split="classes" or '
+                "early_stopping=False."
             )
         n_held[np.argmax(count)] = 1
     order, _, _ = group_by_class(labels, rng)
@@ -179,8 +180,10 @@ def _held_classes(
     n_held = max(round(fraction * n_classes), 2)
     if len(candidates) < n_held + 1 or n_classes < n_held + 2:
         raise ValueError(
-            f'validation_split="classes" holds out {n_held} classes of 2 rows or more and trains on at least '
-            f"2 others; got {n_classes} classes, {len(candidates)} of them with 2 rows or more. "
-            'Set validation_split="rows", a smaller `validation_fraction`, or early_stopping=False.'
+            f'validation_split="classes" holds out {n_held} classes with 2 or more '
+            f"rows and trains on at least 2 others; got {n_classes} classes, "
+            f"{len(candidates)} of them with 2 or more rows. Set "
+            'validation_split="rows", a smaller `validation_fraction`, or '
+            "early_stopping=False."
         )
     return np.isin(labels, rng.choice(candidates, n_held, replace=False))

@@ -1,4 +1,4 @@
-"""SiamesePairClassifier: verification, identification and enrolment on one scikit-learn classifier."""
+"""SiamesePairClassifier: verification, identification and enrollment in one model."""
 
 from __future__ import annotations
 
@@ -44,9 +44,8 @@ from siamese_sklearn.towers._resolve import TowerLike
 
 __all__ = ["SiamesePairClassifier"]
 
-_LEAST_TO_HOLD_OUT = (
-    3  # rows of a class, or pairs of a kind: two of them stay for training
-)
+# rows per class, or pairs per kind: two of them stay for training
+_MIN_TO_HOLD_OUT = 3
 
 
 def _check_head(name: str, value: Any) -> None:
@@ -62,62 +61,69 @@ def _check_unknown_label(name: str, value: Any) -> None:
 @documented
 @dataclass(eq=False, repr=False, kw_only=True)
 class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=None):  # type: ignore[call-arg]
-    """Decide whether two things are the same, say who something is, and take in classes from one example.
+    """Verify pairs, identify rows, and enroll new classes from a single example.
 
-    A Siamese network with a threshold and a gallery. `fit` makes same and different pairs from ordinary
-    ``(X, y)``, or takes given `Pairs`. Then the one model answers three questions:
+    A Siamese network with a threshold and a gallery of references. `fit` makes same and
+    different pairs from ordinary ``(X, y)``, or takes your own `Pairs`. One fitted
+    model then covers:
 
-    - verification (1:1), ``predict(Pairs(A, B))``: are these two the same? 1 = same, 0 = different;
-    - identification (1:N), ``predict(X)``: who is this? The class of the most similar enrolled reference;
-    - one-shot enrolment, ``enroll(X, y)``: new classes from one example, untrained; ``forget(labels)``.
+    - verification (1:1), ``predict(Pairs(A, B))``: are these two the same? Returns 1
+      for same and 0 for different;
+    - identification (1:N), ``predict(X)``: who is this? Returns the class of the most
+      similar enrolled reference;
+    - one-shot enrollment, ``enroll(X, y)``: adds new classes from a single example
+      each, without training. ``forget(labels)`` removes them.
 
-    A pair is the same from ``threshold_`` on, which is learned on pairs of rows held out of training.
-    `calibrate_threshold` chooses another one, such as the highest true-accept rate at a given false-accept
-    rate.
+    A pair counts as the same if its score is at least ``threshold_``, which is chosen
+    on held-out pairs. `calibrate_threshold` chooses it by another criterion, for
+    example the highest true-accept rate at a given false-accept rate.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The classes enrolled; 0 and 1 after a fit on `Pairs`, as long as nothing is enrolled.
+        The enrolled classes. After a fit on `Pairs`, 0 and 1 until a class is enrolled.
     threshold_ : float
-        Score from which a pair counts as the same.
+        A pair counts as the same if its score is at least this value.
     net_ : skorch.NeuralNet
         The fitted net; ``net_.module_`` is the torch module.
     history_ : skorch.history.History
-        One row per epoch: "train_loss"; "n_active", the pairs, triplets or rows per batch in the mean of the
-        loss; "spread" of the embeddings, from 0 (collapsed) to 1; "valid_score" under `early_stopping`; "dur"
+        One row per epoch: "train_loss"; "n_active", the number of pairs, triplets or
+        rows per batch that contribute to the loss; "spread" of the embeddings, from 0
+        (collapsed) to 1; "valid_score" if `early_stopping` is on; "dur", the duration
         in seconds.
     n_iter_ : int
-        Epochs trained.
+        Number of epochs trained.
     input_shape_ : tuple of int
-        Shape of one row; of the left side, where the sides may differ.
+        Shape of one row; of the left side, if the sides differ.
     n_features_in_ : int
         Length of the first axis of a row.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, if X was a data frame with string names.
+        Names of the columns, if `X` was a data frame with string column names.
 
     See Also
     --------
-    SiameseEmbedder : the embedding alone, as a transformer.
-    siamese_sklearn.calibration : strategies for the threshold.
+    SiameseEmbedder : The embedding alone, as a transformer.
+    siamese_sklearn.calibration : Strategies for the threshold.
 
     Notes
     -----
-    The held-out rows serve the threshold alone and do not train, but may become references. If fewer than
-    half of them have another held-out row of their class, they are compared with rows of training too.
+    Held-out rows are used to choose the threshold and for `early_stopping`, never for
+    training, but they can become references. If fewer than half of them have another
+    held-out row of their class, they are also compared with training rows.
 
-    Probabilities belong to the balance of the pairs they were fitted on: as many same as different for rows,
-    that of the data for `Pairs`.
+    Predicted probabilities depend on the proportion of same pairs that they were fitted
+    on: one half for rows, that of the data for `Pairs`.
 
     References
     ----------
-    Chopra, Hadsell & LeCun, "Learning a Similarity Metric Discriminatively, with Application to Face
-    Verification", CVPR 2005.
+    Chopra, Hadsell & LeCun, "Learning a Similarity Metric Discriminatively, with
+    Application to Face Verification", CVPR 2005.
 
-    Koch, Zemel & Salakhutdinov, "Siamese Neural Networks for One-shot Image Recognition", ICML Deep Learning
-    Workshop 2015.
+    Koch, Zemel & Salakhutdinov, "Siamese Neural Networks for One-shot Image
+    Recognition", ICML Deep Learning Workshop 2015.
 
-    Zagoruyko & Komodakis, "Learning to Compare Image Patches via Convolutional Neural Networks", CVPR 2015.
+    Zagoruyko & Komodakis, "Learning to Compare Image Patches via Convolutional Neural
+    Networks", CVPR 2015.
 
     Examples
     --------
@@ -125,11 +131,14 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
     >>> from siamese_sklearn import Pairs, SiamesePairClassifier
     >>> X, y = load_digits(return_X_y=True)
     >>> X_seen, y_seen = X[y < 8], y[y < 8]
-    >>> clf = SiamesePairClassifier(max_epochs=10, random_state=0).fit(X_seen[:1000], y_seen[:1000])
+    >>> clf = SiamesePairClassifier(max_epochs=10, random_state=0)
+    >>> clf = clf.fit(X_seen[:1000], y_seen[:1000])
     >>> clf.predict(X_seen[1000:1005]), y_seen[1000:1005]
     (array([6, 3, 1, 3, 1]), array([6, 3, 1, 3, 1]))
-    >>> clf.predict(Pairs(X_seen[1001:1003], X_seen[1003:1005])), clf.predict(Pairs(X_seen[:2], X_seen[1:3]))
-    (array([1, 1]), array([0, 0]))
+    >>> clf.predict(Pairs(X_seen[1001:1003], X_seen[1003:1005]))
+    array([1, 1])
+    >>> clf.predict(Pairs(X_seen[:2], X_seen[1:3]))
+    array([0, 0])
     >>> clf.enroll(X[y == 9][:1], 9).classes_
     array([0, 1, 2, 3, 4, 5, 6, 7, 9])
     """
@@ -138,59 +147,63 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         "siamese",
         '{"siamese", "pseudo_siamese", "two_channel"}',
         """- "siamese": one tower for both sides; symmetric.
-        - "pseudo_siamese": two towers with weights of their own; the sides of `Pairs` may
-          differ in shape. Rows to identify are of the left side, references of the right.
-        - "two_channel": both sides enter one network as channels, which gives the logit
-          itself. It has no embedding, so the whole network compares each query with each
-          reference: made for verification, slow for identification. Symmetric, because
-          both orders are averaged. It ignores `n_components`, `head`, `distance`,
-          `mining` and `normalize`, and a batch has `batch_size` pairs.""",
+        - "pseudo_siamese": two towers with separate weights, so the sides of `Pairs`
+          may differ in shape. For identification, the left tower embeds queries and the
+          right one references.
+        - "two_channel": one network takes both sides as channels and returns the logit.
+          It has no embedding, so identification runs the whole network on every pair of
+          query and reference: use it for verification; identification is slow.
+          Symmetric, because it averages both orders. Ignores `n_components`, `head`,
+          `distance`, `mining` and `normalize`; a batch has `batch_size` pairs.""",
         check=partial(check_option, options=ARCHITECTURES),
         fixed=True,
     )
     tower: TowerLike | tuple[TowerLike, TowerLike] = parameter(
         "auto",
-        '{"auto", "mlp", "cnn"}, MLPTower, CNNTower, torch.nn.Module or callable, or a tuple',
-        """The network. "auto" takes an MLP for flat rows and a CNN for images. A spec
-        (``MLPTower(dropout=0.1)``) is searched as ``tower__dropout``. A module maps
-        (B, ...) to (B, n_components); it is deep-copied, never trained in place. A
-        callable is called as ``tower(input_shape, n_components)`` and returns a module.
-        The built-in towers standardize their input (and the MLP clips it and adds a little
-        noise, see `MLPTower`); a module of your own sees X as it is. "pseudo_siamese" also
-        takes ``(left, right)``. For "two_channel" a module maps the stacked pair,
+        "str, tower spec, torch.nn.Module, callable or tuple",
+        """The network. "auto" selects "mlp" for flat rows and "cnn" for images. The
+        parameters of a spec, such as ``MLPTower(dropout=0.1)``, can be searched as
+        ``tower__dropout``. A module maps (B, ...) to (B, n_components); it is
+        deep-copied, so your instance is not trained. A callable is called as
+        ``tower(input_shape, n_components)`` and returns a module. The built-in towers
+        standardize their input (the MLP also clips it and adds a little noise, see
+        `MLPTower`); your own module gets X as is. "pseudo_siamese" also accepts
+        ``(left, right)``. For "two_channel", a module maps the stacked pair, of shape
         (B, 2 C, H, W) or (B, 2 d), to (B, 1).""",
         fixed=True,
     )
     loss: LossLike = parameter(
         "binary_cross_entropy",
         "str, loss spec or torch.nn.Module",
-        """A name in `siamese_sklearn.losses.LOSSES`, a spec (``TripletLoss(margin=0.2)``,
-        searched as ``loss__margin``), or a module with ``forward(embeddings, labels)``,
-        which is deep-copied. "binary_cross_entropy" and "hinge" train a `head`; the others
-        shape a distance, which is the score. Given `Pairs` need a loss on pairs or
-        triplets, "two_channel" one on logits.""",
+        """A name in `siamese_sklearn.losses.LOSSES`; a spec such as
+        ``TripletLoss(margin=0.2)``, whose parameters can be searched as
+        ``loss__margin``; or a module with ``forward(embeddings, labels)``, which is
+        deep-copied. "binary_cross_entropy" and "hinge" train a `head`; the other losses
+        train a distance, and the score is its negative. `Pairs` require a loss on pairs
+        or triplets, "two_channel" a loss on logits.""",
         fixed=True,
     )
     head: HeadLike | None = parameter(
         None,
         '{"distance", "difference", "product"}, Head or torch.nn.Module',
-        """Turns two embeddings into the logit of "same". Overrides the head of `loss`; None
-        keeps it. See `siamese_sklearn.heads`. Ignored by losses without a head.""",
+        """Turns two embeddings into the logit of "same". Overrides the head of `loss`;
+        None keeps it. Ignored by losses without a head. See
+        `siamese_sklearn.heads`.""",
         check=_check_head,
         fixed=True,
     )
     n_references: int | None = parameter(
         10,
         "int or None",
-        """References kept of a class at most: central ones, spread over its clusters. None
-        keeps all.""",
+        """Maximum number of references to keep per class: central rows, spread over the
+        clusters of the class. None keeps all.""",
         check=or_none(partial(check_integer, low=1, also=" or None")),
     )
     unknown_label: Any = parameter(
         None,
         "label",
-        """What `predict` answers for a row whose best reference does not reach
-        `threshold_`; None always names a class.""",
+        """Label that `predict` returns for a row if its best reference scores below
+        `threshold_`. With None, `predict` always returns an enrolled class.""",
         check=_check_unknown_label,
     )
 
@@ -199,20 +212,21 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
 
     @property
     def threshold_(self) -> float:
-        """Score from which a pair counts as the same."""
+        """A pair counts as the same if its score is at least this value."""
         return self._threshold.value
 
     def fit(self, X: Any, y: npt.ArrayLike | None = None) -> Self:
-        """Train the network, learn the threshold, and enroll references of every class.
+        """Train the network, choose the threshold, and enroll references of each class.
 
-        Ctrl-C stops training and keeps what was learned so far, with a warning.
+        Ctrl-C stops training early with a warning; the model keeps what it has learned.
 
         Parameters
         ----------
         X : {array-like, sparse matrix, data frame, memmap} or Pairs
-            Rows of shape (n, d), (n, H, W) or (n, C, H, W), of which pairs are made; or given pairs.
+            Rows of shape (n, d), (n, H, W) or (n, C, H, W), from which pairs are made;
+            or your own pairs.
         y : array-like of shape (n,)
-            The class of each row; for `Pairs` 1 (same) or 0 (different).
+            The class of each row; for `Pairs`, 1 (same) or 0 (different).
 
         Returns
         -------
@@ -222,12 +236,14 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         Raises
         ------
         ValueError, TypeError
-            If a parameter or the data cannot be used. A model fitted before stays as it was.
+            If a parameter or the data is invalid. A previously fitted model is
+            unchanged.
 
         Warns
         -----
         UserWarning
-            If there are too few rows to hold some out; `threshold_` is then learned on the training pairs.
+            If there are too few rows to hold any out; `threshold_` is then chosen on
+            training pairs.
         """
         continues = bool(self.warm_start) and hasattr(self, "net_")
         with self._training(
@@ -248,20 +264,23 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
     ) -> Self:
         """Train for one more epoch on `X`, continuing from the current weights.
 
-        The first call builds the network; it also fixes the input standardization of a built-in tower. Later
-        calls keep tower, loss, optimizer and the optimizer's state; `lr`, `weight_decay`, `batch_size`,
-        `sampler` and `augment` may change between calls. `early_stopping` is ignored.
+        The first call builds the network and fixes the input standardization of a
+        built-in tower. Later calls keep the tower, the loss, the optimizer and its
+        state; `lr`, `weight_decay`, `batch_size`, `sampler` and `augment` may change
+        between calls. `early_stopping` is ignored.
 
-        The enrolled references are embedded anew, those of the data join them, and `threshold_` is learned
-        again, on rows held out of this call's data: set a threshold that was calibrated or set by hand again.
+        Each call re-embeds the enrolled references, adds references from the rows of
+        `X`, and chooses `threshold_` again on a held-out part of `X`. If you calibrated
+        or set the threshold, do so again after the call.
 
         Parameters
         ----------
         X, y
-            As in `fit`: each call needs two classes, one of them with two rows.
+            As in `fit`. Each call needs at least two classes, one of them with two
+            rows.
         classes : array-like of shape (n_classes,), default=None
-            Classes that later calls will bring, for a loss with weights for each class. `classes_` holds
-            those enrolled, whatever is given here.
+            Classes that later calls may contain, for a loss that has weights for each
+            class. `classes_` still holds the enrolled classes only.
 
         Returns
         -------
@@ -271,7 +290,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         Raises
         ------
         ValueError, TypeError
-            If a parameter or the data cannot be used. A model fitted before stays as it was.
+            If a parameter or the data is invalid. A previously fitted model is
+            unchanged.
         """
         known = [] if classes is None else [classes]
         with self._training(
@@ -294,16 +314,17 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         target: float | None = None,
         beta: float = 1.0,
     ) -> Self:
-        """Choose `threshold_` on data that training has not seen.
+        """Choose `threshold_` on data that was not used in training.
 
         Parameters
         ----------
-        X : rows, of which pairs are made, or Pairs
+        X : rows, from which pairs are made, or Pairs
         y : array-like of shape (n,)
-            The class of each row, or 1 (same) and 0 (different).
+            The class of each row; for `Pairs`, 1 (same) or 0 (different).
         strategy, target, beta
-            As in `siamese_sklearn.calibration.choose_threshold`. Of rows, "accuracy" and "f_beta" look at as
-            many same as different pairs, the others at up to 200,000 of each kind.
+            As in `siamese_sklearn.calibration.choose_threshold`. For rows, "accuracy"
+            and "f_beta" use equal numbers of same and different pairs; the other
+            strategies use up to 200,000 pairs of each kind.
 
         Returns
         -------
@@ -312,7 +333,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         Raises
         ------
         ValueError, TypeError
-            If the data or the strategy cannot be used; the threshold stays as it was.
+            If the data or the strategy is invalid. The threshold is then unchanged.
         """
         check_is_fitted(self)
         if isinstance(X, Sides):
@@ -330,7 +351,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         return self
 
     def set_threshold(self, threshold: float) -> Self:
-        """Set `threshold_`: pairs with a score of at least that are the same.
+        """Set `threshold_`, the score at which a pair counts as the same.
 
         Parameters
         ----------
@@ -348,14 +369,14 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         return self
 
     def enroll(self, X: Any, y: Any) -> Self:
-        """Take in references of new classes, or more of known ones, without training.
+        """Add references of new or known classes, without training.
 
         Parameters
         ----------
         X : as in `predict`, of n rows
-            For two different towers, rows of the right side.
+            With two different towers, rows of the right side.
         y : label, or array-like of shape (n,)
-            The class of each row, or one class for all of them.
+            The class of each row, or one class for all rows.
 
         Returns
         -------
@@ -364,7 +385,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         Raises
         ------
         ValueError
-            If a row or a label cannot be used; what was enrolled before stays.
+            If a row or a label is invalid. The enrolled references are then unchanged.
         """
         check_is_fitted(self)
         rows = check_rows(self._right, X, reset=False)
@@ -374,7 +395,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         return self
 
     def forget(self, labels: npt.ArrayLike) -> Self:
-        """Take classes out of the ones enrolled.
+        """Remove enrolled classes.
 
         Parameters
         ----------
@@ -388,13 +409,13 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         Raises
         ------
         ValueError
-            If one of them is not enrolled; all stay then.
+            If any of them is not enrolled; then none is removed.
         """
         self._keep(self._enrolled().without(labels))
         return self
 
     def predict(self, X: Any) -> Array:
-        """Say who each row is, or whether the sides of each pair are the same.
+        """Predict the class of each row, or whether the two sides of each pair match.
 
         Parameters
         ----------
@@ -403,13 +424,15 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         Returns
         -------
         array of shape (n,)
-            For rows the class of the best reference, or `unknown_label` if that is set and no reference
-            reaches `threshold_`. For `Pairs` 1 (same) or 0 (different).
+            For rows, the class of the best reference, or `unknown_label` if it is set
+            and no reference reaches `threshold_`. For `Pairs`, 1 (same) or 0
+            (different).
 
         Raises
         ------
         ValueError
-            If nothing is enrolled: after a fit on `Pairs`, or when all has been forgotten.
+            If `X` contains rows and no class is enrolled: after a fit on `Pairs`, or
+            after `forget` has removed all classes.
         """
         check_is_fitted(self)
         if isinstance(X, Sides):
@@ -424,7 +447,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         return _replaced(labels, score < self.threshold_, self.unknown_label)
 
     def decision_function(self, X: Any) -> DoubleArray:
-        """Score of each class, or of each pair by how far it is from the threshold.
+        """Score of each class, or score of each pair minus the threshold.
 
         Parameters
         ----------
@@ -433,8 +456,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         Returns
         -------
         array of shape (n, n_classes) or (n,)
-            For rows the score of each class's best reference; for two classes the second's minus the
-            first's, (n,). For `Pairs` ``pair_score(X) - threshold_``, (n,): 0 or more means same.
+            For rows, the score of the best reference of each class; with two classes,
+            the score of the second minus that of the first, (n,). For `Pairs`,
+            ``pair_score(X) - threshold_``, (n,): 0 or more means same.
         """
         check_is_fitted(self)
         if isinstance(X, Sides):
@@ -445,8 +469,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
     def predict_proba(self, X: Any) -> DoubleArray:
         """Probability of each class, or of "different" and "same".
 
-        It is fitted, with one slope, on the pairs held out in `fit`, and `calibrate_threshold` does not
-        change it.
+        A single slope is fitted on held-out pairs in `fit`; `calibrate_threshold` does
+        not change it.
 
         Parameters
         ----------
@@ -455,7 +479,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         Returns
         -------
         array of shape (n, n_classes), or (n, 2) for Pairs
-            Columns as in `classes_`; for `Pairs` different, same. Each row sums to one.
+            Columns as in `classes_`; for `Pairs`, different and same. Each row sums to
+            1.
         """
         check_is_fitted(self)
         if isinstance(X, Sides):
@@ -475,7 +500,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         ----------
         X : as in `predict`
         y : array-like of shape (n,)
-            True classes; for `Pairs` 1 (same) or 0 (different).
+            True classes; for `Pairs`, 1 (same) or 0 (different).
         sample_weight : array-like of shape (n,), default=None
 
         Returns
@@ -483,9 +508,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         float
         """
         answer = self.predict(X)
-        if (
-            answer.dtype == object
-        ):  # names and numbers, which accuracy_score does not compare
+        # accuracy_score does not compare strings with numbers
+        if answer.dtype == object:
             y = column_or_1d(y)
             check_consistent_length(y, answer)
             y, answer = (
@@ -505,15 +529,15 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> TrainingData:
         if isinstance(X, Triplets):
             raise TypeError(
-                "X must be rows or Pairs; got Triplets, which SiameseEmbedder takes."
+                "`X` must be rows or Pairs; got Triplets. Use SiameseEmbedder for "
+                "Triplets."
             )
         if not reset and not isinstance(X, Sides):
             self._check_one_kind()
         data = super()._check_data(X, y, reset=reset)
         if data.classes is not None and len(self._gallery):
-            join_classes(
-                data.classes, self._gallery.classes
-            )  # before training, if they do not go together
+            # raises before training if numbers and strings would be mixed
+            join_classes(data.classes, self._gallery.classes)
         return data
 
     def _check_one_kind(self) -> None:
@@ -525,23 +549,24 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         )
         if left != right:
             raise ValueError(
-                f"The sides were fitted on rows of shape {left[0]} and {right[0]}, with columns of their own "
-                "kind, so rows of one kind cannot be paired with each other; pass Pairs(left, right)."
+                "The sides were fitted on different features, with rows of shape "
+                f"{left[0]} and {right[0]}, so rows cannot be paired with each other; "
+                "pass Pairs(left, right)."
             )
 
     def _hold_out(
         self, data: TrainingData, early_stopping: bool, rng: np.random.Generator
     ) -> tuple[IntArray, IntArray]:
-        """Hold out rows in every fit: the threshold is learned on them."""
+        """Hold out rows in every fit, because the threshold is chosen on them."""
         count = np.bincount(data.target)
-        enough = (count if data.kind == "pairs" else count.max()) >= _LEAST_TO_HOLD_OUT
+        enough = (count if data.kind == "pairs" else count.max()) >= _MIN_TO_HOLD_OUT
         if early_stopping or self._split_of(data) == "classes" or np.all(enough):
             return hold_out(
                 data.target, self.validation_fraction, self._split_of(data), rng
             )
         warn(
-            "There are too few rows to hold some out, so threshold_ is learned on the pairs of training, "
-            "which are told apart too well. Call calibrate_threshold with other data."
+            "Too few rows to hold any out: `threshold_` is chosen on training pairs "
+            "and is optimistic. Call calibrate_threshold with other data."
         )
         return np.arange(len(data.target)), np.empty(0, dtype=np.int64)
 
@@ -567,14 +592,14 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         held: IntArray,
         rng: np.random.Generator,
     ) -> None:
-        """Learn threshold and probability on the pairs held out, and enroll references of every class."""
+        """Learn threshold and probability on held-out pairs, and enroll references."""
         pairs, same = _pairs_to_calibrate(data, held if len(held) else kept, rng)
         scorer = self._scorer
         self._threshold = Threshold.learn(
             same, scorer.rows(data.sides[0], data.sides[-1], pairs)
         )
         gallery = self._gallery
-        if gallery.embeddings is not None:  # partial_fit has moved the embedding
+        if gallery.embeddings is not None:  # training has changed the embedding
             gallery = gallery.re_embedded(lambda rows: scorer.codes(rows, 1))
         if data.kind == "rows":
             names = np.asarray(self._class_order)[data.target]
@@ -593,8 +618,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=
         check_is_fitted(self)
         if len(self._gallery) == 0:
             raise ValueError(
-                "Nothing is enrolled, so rows cannot be identified. Call enroll(X, y) with at least one row "
-                "of each class; to compare two sides, pass Pairs(left, right)."
+                "Nothing is enrolled, so rows cannot be identified. Call enroll(X, y) "
+                "with at least one row of each class; to compare two sides, pass "
+                "Pairs(left, right)."
             )
         return self._gallery
 
@@ -623,7 +649,7 @@ def _pairs_to_calibrate(
 
 
 def _replaced(labels: Array, where: BoolArray, label: Any) -> Array:
-    """`labels` with `label` at some places, in a dtype that holds both kinds."""
+    """Return `labels` with `label` at `where`, in a dtype that holds both."""
     both = np.asarray([label])
     kinds = {
         "number" if array.dtype.kind in "biuf" else array.dtype.kind

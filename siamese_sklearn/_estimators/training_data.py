@@ -1,4 +1,4 @@
-"""What one call of fit trains on."""
+"""The data that one call of fit trains on."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Kind: TypeAlias = Literal["rows", "pairs", "triplets"]
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Checked data of one call of fit.
+    """Validated data of one call of fit.
 
     Attributes
     ----------
     kind : {"rows", "pairs", "triplets"}
     sides : tuple of arrays
-        The rows, or the sides of pairs or triplets; each of n rows.
+        The rows, or the sides of the pairs or triplets; each has n rows.
     target : array of shape (n,)
-        Class numbers of rows, 1 (same) or 0 (different) of pairs, zeros for triplets.
+        Class numbers for rows, 1 (same) or 0 (different) for pairs, zeros for triplets.
     classes : array of shape (n_classes,)
-        Names of the classes, for rows only.
+        Names of the classes; None unless `kind` is "rows".
     """
 
     kind: Kind
@@ -33,7 +33,7 @@ class TrainingData:
     classes: Array | None = None
 
     def take(self, index: IntArray) -> TrainingData:
-        """Keep the rows of `index`."""
+        """Return the rows in `index` only."""
         return replace(
             self,
             sides=tuple(side[index] for side in self.sides),

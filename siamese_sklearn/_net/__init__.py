@@ -1,4 +1,4 @@
-"""The only importer of skorch: building the net, its batches and callbacks; devices, seeds and scores."""
+"""The only importer of skorch: nets, batches, callbacks, devices, seeds and scores."""
 
 from siamese_sklearn._net._build import (
     build_net,

@@ -1,4 +1,4 @@
-"""From parameters to a skorch net, and what surrounds its training."""
+"""Build a skorch net from parameters, and prepare and conclude its training."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
 }
 
-# In this order: what looks at the net after an epoch has to see the averaged weights.
+# Order matters: callbacks that read the net after an epoch must see averaged weights.
 _OURS: dict[str, type[Callback]] = {
     "averaging": Averaging,
     "monitor": Monitor,
@@ -49,10 +49,10 @@ _OURS: dict[str, type[Callback]] = {
     "progress": Progress,
 }
 
-_OWN_LR = "own_lr"  # marks the parameter group of a loss's weights
-_COLLAPSED = 1e-3  # spread of the embeddings over their mean square norm
+_OWN_LR = "own_lr"  # marks the parameter group of the weights of a loss
+_COLLAPSED = 1e-3  # variance of the embeddings over their mean square norm
 
-# What we set ourselves, under the name of our own parameter.
+# skorch settings that the estimator makes itself, and the parameter that controls each.
 _TAKEN = {
     "module": "tower",
     "criterion": "loss",
@@ -74,10 +74,14 @@ _TAKEN = {
 
 
 class _Net(NeuralNet):
-    """A NeuralNet that skips what costs time, and whose pickle does not need the device it was trained on."""
+    """A NeuralNet with less overhead, whose pickle does not depend on its device."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out `module` and `criterion`: they are `module_` and `criterion_`, tied to their device."""
+        """Leave out `module` and `criterion`.
+
+        They are the same objects as `module_` and `criterion_`, but would be pickled on
+        their device.
+        """
         state = super().__getstate__()
         return {
             key: value
@@ -92,12 +96,13 @@ class _Net(NeuralNet):
         )
 
     def get_all_learnable_params(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Names and parameters of the network, and those of a loss that has its own, as "loss.<name>"."""
+        """Parameters of the network, and of a loss with weights as "loss.<name>"."""
         yield from self.module_.named_parameters()
         yield from self.criterion_.named_parameters(prefix="loss")
 
     def _set_training(self, training: bool = True) -> None:
-        # Else skorch walks through all layers before every batch, to set a mode that they have already.
+        # Without this check, skorch visits all layers before every batch to set a mode
+        # that they already have.
         if self.module_.training != training or self.criterion_.training != training:
             super()._set_training(training)
 
@@ -114,21 +119,21 @@ def build_net(
     net_params: dict[str, Any] | None,
     device: torch.device,
 ) -> NeuralNet:
-    """Make and initialise the skorch net.
+    """Create and initialize the skorch net.
 
     Raises
     ------
     ValueError, TypeError
-        If `optimizer`, `callbacks` or `net_params` do not fit; the message names the parameter.
+        If `optimizer`, `callbacks` or `net_params` is invalid; the message names the
+        parameter.
     """
     given = check_net_params(net_params)
     optimizer_class = check_optimizer(optimizer)
     options = _optimizer_options(optimizer_class, weight_decay, device, given)
     options["param_groups"] = list(given.get("optimizer__param_groups", []))
     loss_lr = getattr(loss, "lr", None)
-    if (
-        loss_lr is not None
-    ):  # the weights of the loss have their own learning rate, and no decay
+    # the weights of the loss have their own learning rate, and no weight decay
+    if loss_lr is not None:
         group = {"lr": loss_lr, "weight_decay": 0.0, _OWN_LR: True}
         options["param_groups"].append(("loss.*", group))
     ours = [(name, callback()) for name, callback in _OURS.items()]
@@ -154,7 +159,10 @@ def build_net(
         _check_callback_keys(given, [name for name, _ in net.callbacks_])
     except (ValueError, TypeError, AttributeError, RuntimeError) as error:
         kind = ValueError if isinstance(error, ValueError | RuntimeError) else TypeError
-        text = f"The net could not be made; look at `net_params`, `callbacks` and `optimizer`: {error}"
+        text = (
+            "Could not create the net; check `net_params`, `callbacks` and "
+            f"`optimizer`: {error}"
+        )
         raise kind(text) from error
     return net
 
@@ -165,13 +173,15 @@ def check_net_params(net_params: dict[str, Any] | None) -> dict[str, Any]:
     Raises
     ------
     ValueError, TypeError
-        If it is no dict, or sets what a parameter of the estimator sets; the message names that.
+        If it is not a dict, or sets something that a parameter of the estimator sets;
+        the message names that parameter.
     """
     if net_params is None:
         return {}
     if not isinstance(net_params, dict):
         raise TypeError(
-            f"`net_params` must be a dict of parameters of skorch.NeuralNet; got {type(net_params).__name__}."
+            "`net_params` must be a dict of skorch.NeuralNet parameters; "
+            f"got {type(net_params).__name__}."
         )
     for key in map(str, net_params):
         ours = _TAKEN.get(
@@ -181,7 +191,8 @@ def check_net_params(net_params: dict[str, Any] | None) -> dict[str, Any]:
         )
         if ours is not None:
             raise ValueError(
-                f"`net_params` must not set {key!r}; set `{ours}` of the estimator instead."
+                f"`net_params` must not set {key!r}; set `{ours}` of the estimator "
+                "instead."
             )
     return net_params
 
@@ -189,32 +200,31 @@ def check_net_params(net_params: dict[str, Any] | None) -> dict[str, Any]:
 def check_optimizer(
     optimizer: str | type[torch.optim.Optimizer],
 ) -> type[torch.optim.Optimizer]:
-    """Return the class that the parameter `optimizer` names or is.
+    """Return the optimizer class for the parameter `optimizer`.
 
     Raises
     ------
     ValueError, TypeError
-        If there is no optimizer of that name, or it is neither a name nor a class of optimizers.
+        If it is an unknown name, or neither a name nor an optimizer class.
     """
     if isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer):
         return optimizer
     if isinstance(optimizer, str):
         return OPTIMIZERS[check_option("optimizer", optimizer, OPTIMIZERS)]
     raise TypeError(
-        f"`optimizer` must be {', '.join(map(repr, OPTIMIZERS))} or a subclass of torch.optim.Optimizer; "
-        f"got {optimizer!r}."
+        f"`optimizer` must be {', '.join(map(repr, OPTIMIZERS))} or a subclass of "
+        f"torch.optim.Optimizer; got {optimizer!r}."
     )
 
 
 def set_learning_rate(net: NeuralNet, lr: float, weight_decay: float) -> None:
-    """Go on with changed values; one that is as before leaves alone what a scheduler has made of it."""
+    """Apply changed values; an unchanged one keeps what a scheduler has made of it."""
     changed: dict[str, float] = {}
     if lr != net.lr:
         net.lr = lr
-        changed |= {"lr": lr, "initial_lr": lr}  # a scheduler begins at the latter
-    if weight_decay != getattr(
-        net, "optimizer__weight_decay", weight_decay
-    ):  # not all optimizers have it
+        changed |= {"lr": lr, "initial_lr": lr}  # schedulers start from `initial_lr`
+    # not all optimizers have weight decay
+    if weight_decay != getattr(net, "optimizer__weight_decay", weight_decay):
         net.optimizer__weight_decay = weight_decay
         changed["weight_decay"] = weight_decay
     for group in net.optimizer_.param_groups:
@@ -224,7 +234,7 @@ def set_learning_rate(net: NeuralNet, lr: float, weight_decay: float) -> None:
 
 @contextmanager
 def kept_on_error(net: NeuralNet) -> Iterator[None]:
-    """Put weights, optimizer and history of a net back as they were if the block raises."""
+    """Restore weights, optimizer state and history of a net if the block raises."""
     weights, moments = snapshot(net), copy.deepcopy(net.optimizer_.state_dict())
     n_epochs = len(net.history)
     try:
@@ -239,51 +249,53 @@ def kept_on_error(net: NeuralNet) -> Iterator[None]:
 
 
 def conclude(net: NeuralNet, run: TrainingRun, n_epochs_before: int) -> None:
-    """Take an unfinished epoch out of the history, and warn of what went wrong.
+    """Remove an unfinished epoch from the history, and warn if training went wrong.
 
     Parameters
     ----------
     net : NeuralNet
-        Trained on `run`; Ctrl-C may have stopped it.
+        Trained on `run`, possibly stopped by Ctrl-C.
     run : TrainingRun
     n_epochs_before : int
-        Epochs in the history before the run.
+        Number of epochs in the history before the run.
     """
     history, failed = net.history, dict(net.callbacks_)["monitor"].failed_
     begun = len(history) > n_epochs_before
-    # An epoch ends with its measures, and Ctrl-C may come before either.
+    # The measures are the last entries of an epoch; Ctrl-C may come before any of them.
     last = ["spread"] if run.watch is None else ["spread", "valid_score"]
     finished = begun and not failed and all(name in history[-1] for name in last)
     if begun and not finished:
         del history[-1]
     if failed:
         warn(
-            f"The {failed} became NaN or infinite; training stopped, with the weights of the last epoch that "
-            "was finite. Lower `lr`, keep `normalize=True`, or look for extreme values in X.",
+            f"The {failed} became NaN or infinite; training stopped and the weights of "
+            "the last finite epoch were restored. Lower `lr`, keep `normalize=True`, "
+            "or look for extreme values in `X`.",
             ConvergenceWarning,
         )
     elif not finished:
         warn(
-            f"Training was interrupted in epoch {len(history) + 1}; the model keeps what it has learned "
-            "so far.",
+            f"Training was interrupted in epoch {len(history) + 1}; the model keeps "
+            "what it has learned so far.",
             ConvergenceWarning,
         )
     elif history[-1]["spread"] < _COLLAPSED:
         warn(
-            f"The embeddings have collapsed towards one point (their spread is {history[-1]['spread']:.1e}). "
-            'Use mining="all" (or loss="triplet" with mining="semihard"), a lower `lr`, or a larger '
-            "`batch_size`.",
+            "The embeddings have collapsed to nearly a single point (spread "
+            f'{history[-1]["spread"]:.1e}). Use mining="all" (or loss="triplet" with '
+            'mining="semihard"), a lower `lr`, or a larger `batch_size`.',
             ConvergenceWarning,
         )
 
 
 def _check_callback_keys(net_params: dict[str, Any], names: list[str]) -> None:
-    """Raise if a key such as "callbacks__name__option" names no callback: skorch passes over it."""
+    """Raise if a key "callbacks__name__option" names no callback; skorch ignores it."""
     known = [name for name in names if name not in _OURS]
     for key in net_params:
         if key.startswith("callbacks__") and key.split("__")[1] not in known:
             raise ValueError(
-                f"{key!r} in `net_params` names none of the callbacks {', '.join(known)}."
+                f"{key!r} in `net_params` does not name a callback; the callbacks are "
+                f"{', '.join(known)}."
             )
 
 
@@ -296,9 +308,8 @@ def _optimizer_options(
     options: dict[str, Any] = {}
     if "weight_decay" in inspect.signature(optimizer).parameters:
         options["weight_decay"] = weight_decay
-    has_chosen = (
-        "optimizer__fused" in given or "optimizer__foreach" in given
-    )  # torch takes one of the two
+    # torch accepts only one of the two
+    has_chosen = "optimizer__fused" in given or "optimizer__foreach" in given
     if (
         optimizer in OPTIMIZERS.values()
         and device.type in ("cpu", "cuda")

@@ -1,4 +1,4 @@
-"""skorch callbacks: they watch the run that training was handed, and keep nothing of it."""
+"""skorch callbacks. They read the run that they are given, and keep no data of it."""
 
 from __future__ import annotations
 
@@ -26,41 +26,42 @@ __all__ = [
 _DENORMAL = 1e-30
 _STEPS_BETWEEN_FLUSHES = 100
 _ROWS_TRIED = 8
-_BATCHES_BETWEEN_LOSSES = 20  # that the bar shows
-_SHORT = 10  # the mean spans at most about one step in so many: the first ones are soon forgotten
-_SHARE = 0.04  # of a long mean is renewed at a time
+_BATCHES_BETWEEN_LOSSES = 20  # that the progress bar shows
+_SHORT = 10  # the average spans at most about 1/10 of the steps, so early weights fade
+_SHARE = 0.04  # fraction of a long average that one update renews
 
 
 Weights: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
 
 
 def snapshot(net: Any) -> Weights:
-    """Copy of all weights, of the network and of a loss that has its own."""
+    """Copy all weights of the network, and of a loss that has weights."""
     return copy.deepcopy(net.module_.state_dict()), copy.deepcopy(
         net.criterion_.state_dict()
     )
 
 
 def restore(net: Any, state: Weights) -> None:
-    """Put copied weights back."""
+    """Load weights from a snapshot."""
     net.module_.load_state_dict(state[0])
     net.criterion_.load_state_dict(state[1])
 
 
 def share_kept(decay: float, step: int, taken: int) -> float:
-    """Share of a running mean that stays when the weights of a step come in; 1 if they are left out.
+    """Share of the moving average to keep when a step is added; 1 to skip the step.
 
-    A mean over many steps changes little in one. Of such a mean, 4 % are renewed at a time, by one step in a
-    few: that costs less, and comes to the same.
+    A long average changes little per step. To save time, it is updated only every few
+    steps, when about 4% of it can be renewed at once; the result is practically the
+    same.
 
     Parameters
     ----------
     decay : float
-        Share that stays in one step, at most; it is less in the first ones.
+        Maximum share to keep per step; the first steps keep less.
     step : int
         Number of the step, from 1.
     taken : int
-        Number of the step whose weights came in last, or 0.
+        Number of the step that was added last, or 0.
 
     Returns
     -------
@@ -72,21 +73,21 @@ def share_kept(decay: float, step: int, taken: int) -> float:
 
 
 class Averaging(Callback):
-    """Keeps a running mean of the weights, which the net has whenever it is not taking steps.
+    """Keeps a moving average of the weights, which the net uses except during steps.
 
-    It comes before the callbacks that look at the net at the end of an epoch: what they measure, keep and put
-    back are the averaged weights.
+    It precedes the callbacks that read the net at the end of an epoch, so that they
+    measure, save and restore the averaged weights.
 
     References
     ----------
-    Polyak & Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM Journal on Control and
-    Optimization 30(4), 1992.
+    Polyak & Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM
+    Journal on Control and Optimization 30(4), 1992.
 
     Tarvainen & Valpola, "Mean Teachers are Better Role Models", NeurIPS 2017.
     """
 
     def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
-        """Begin with the weights as they are."""
+        """Start the average from the current weights."""
         self.decay_ = X.averaging
         self.step_, self.taken_ = 0, 0
         parts = (
@@ -100,22 +101,20 @@ class Averaging(Callback):
             for value in part.values()
             if isinstance(value, Tensor)
         ]
-        self.weights_ = [
-            value for value in values if value.is_floating_point()
-        ]  # no counters
+        # without counters
+        self.weights_ = [value for value in values if value.is_floating_point()]
         self.mean_ = [value.clone() for value in self.weights_]
-        self.last_: list[Tensor] | None = (
-            None  # those of the last step, while the net has the mean
-        )
+        # the weights of the last step, while the net holds the average
+        self.last_: list[Tensor] | None = None
 
     def on_batch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Go on from the last step."""
+        """Continue from the weights of the last step."""
         if self.last_ is not None:
             _copy(self.last_, self.weights_)
             self.last_ = None
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
-        """Take in the weights of this step, if enough steps have gone by since the last ones."""
+        """Update the average, if enough steps have passed since the last update."""
         self.step_ += 1
         kept = share_kept(self.decay_, self.step_, self.taken_)
         if self.weights_ and kept < 1:
@@ -123,23 +122,23 @@ class Averaging(Callback):
             self.taken_ = self.step_
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Give the net the mean."""
+        """Load the average into the net."""
         self.last_ = [value.clone() for value in self.weights_]
         _copy(self.mean_, self.weights_)
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Give the net the mean, if training was stopped within an epoch."""
+        """Load the average into the net, if training stopped within an epoch."""
         if self.last_ is None:
             _copy(self.mean_, self.weights_)
         self.release()
 
     def release(self) -> None:
-        """Drop what only training needs."""
+        """Drop what is needed during training only."""
         self.weights_, self.mean_, self.last_ = [], [], None
 
 
 class Monitor(Callback):
-    """Records active pairs and spread of the embeddings, keeps Adam quick, and stops at what is not finite.
+    """Records active pairs and spread, flushes denormals, and stops at NaN or infinity.
 
     Attributes
     ----------
@@ -148,16 +147,16 @@ class Monitor(Callback):
     """
 
     def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
-        """Forget the last call."""
+        """Reset the state of the previous run."""
         self.step_ = 0
         self.failed_ = ""
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Keep the weights in case this epoch spoils them."""
+        """Save the weights, in case this epoch ruins them."""
         self.before_epoch_: Weights | None = snapshot(net)
 
     def on_batch_end(self, net: Any, y_pred: Any = None, **kwargs: Any) -> None:
-        """Look at the loss of the batch just done."""
+        """Check the loss of the batch."""
         self.step_ += 1
         if self.step_ % _STEPS_BETWEEN_FLUSHES == 0 and net.device == "cpu":
             _flush_denormals(net.optimizer_)
@@ -171,9 +170,8 @@ class Monitor(Callback):
 
     def on_epoch_end(self, net: Any, dataset_train: TrainingRun, **kwargs: Any) -> None:
         """Record the means of the epoch."""
-        if not _embeds_finitely(
-            net.module_, dataset_train
-        ):  # no loss has seen the last step yet
+        # the loss has not seen the result of the last step
+        if not _embeds_finitely(net.module_, dataset_train):
             self._fail("embeddings")
         batches = net.history[-1]["batches"]
         if batches and "n_active" in batches[0]:
@@ -183,14 +181,14 @@ class Monitor(Callback):
         net.history.record("spread", _spread(self.last_embeddings_))
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Put the weights of the last finite epoch back; the optimizer's state is spoilt, and starts anew."""
+        """After a failure, restore the last finite epoch and reset the optimizer."""
         if self.failed_ and self.before_epoch_ is not None:
             restore(net, self.before_epoch_)
             net.optimizer_.state.clear()
         self.release()
 
     def release(self) -> None:
-        """Drop what only training needs."""
+        """Drop what is needed during training only."""
         self.before_epoch_ = self.last_embeddings_ = None
 
     def _fail(self, what: str) -> None:
@@ -199,10 +197,10 @@ class Monitor(Callback):
 
 
 class RetrievalStopping(Callback):
-    """Stops when the watched measure no longer rises, and restores the weights of its best epoch."""
+    """Stops when the watched score stops improving, and restores the best weights."""
 
     def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
-        """Forget the last call; the weights it left are to be beaten, lest worse ones replace them."""
+        """Start from the current score, so that a worse epoch does not replace it."""
         self.best_score_ = -math.inf
         self.best_state_: Weights | None = None
         self.epochs_since_best_ = 0
@@ -210,7 +208,7 @@ class RetrievalStopping(Callback):
             self.best_score_, self.best_state_ = X.watch.measure(net), snapshot(net)
 
     def on_epoch_end(self, net: Any, dataset_train: TrainingRun, **kwargs: Any) -> None:
-        """Measure, and stop when patience is used up."""
+        """Compute the score, and stop after too many epochs without improvement."""
         watch = dataset_train.watch
         if watch is None:
             return
@@ -230,26 +228,26 @@ class RetrievalStopping(Callback):
             raise KeyboardInterrupt  # skorch's signal to stop training
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        """Put the best weights back."""
+        """Restore the best weights."""
         if self.best_state_ is not None:
             restore(net, self.best_state_)
         self.release()
 
     def release(self) -> None:
-        """Drop what only training needs."""
+        """Drop what is needed during training only."""
         self.best_state_ = None
 
 
 class Progress(Callback):
-    """A tqdm bar over all epochs, with the loss and the time left."""
+    """A tqdm bar over all epochs, with the loss and the remaining time."""
 
     def initialize(self) -> Progress:
-        """Begin without a bar."""
+        """Start without a bar."""
         self.bar_: Any = None
         return self
 
     def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
-        """Open the bar, if wanted."""
+        """Open the bar, if it is wanted."""
         n_steps = X.n_epochs * X.batches.n_batches
         self.bar_ = tqdm(
             total=n_steps, unit="batch", disable=X.verbose == 0, leave=X.verbose > 0
@@ -259,14 +257,14 @@ class Progress(Callback):
         self.figures_: dict[str, str] = {}
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Name the epoch."""
+        """Show the number of the epoch."""
         self.epoch_ += 1
         self.bar_.set_description(
             f"epoch {self.epoch_}/{self.n_epochs_}", refresh=False
         )
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
-        """Move on by one batch, and now and then show its loss."""
+        """Advance by one batch, and show its loss every few batches."""
         batches = net.history[-1]["batches"]
         if len(batches) % _BATCHES_BETWEEN_LOSSES == 0:
             self.figures_["train_loss"] = f"{batches[-1]['train_loss']:.4g}"
@@ -274,7 +272,7 @@ class Progress(Callback):
         self.bar_.update()
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Show the figures of the epoch."""
+        """Show the loss and the score of the epoch."""
         row = net.history[-1]
         self.figures_ = {
             key: f"{row[key]:.4g}"
@@ -300,7 +298,7 @@ def _copy(source: list[Tensor], target: list[Tensor]) -> None:
 
 
 def _flush_denormals(optimizer: torch.optim.Optimizer) -> None:
-    """Zero what has decayed so far that it only slows the processor down."""
+    """Set denormal numbers, which slow the processor down, to zero."""
     for state in optimizer.state.values():
         for value in state.values():
             if (
@@ -312,18 +310,17 @@ def _flush_denormals(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _spread(embeddings: Tensor | tuple[Tensor, ...]) -> float:
-    """Variance of the embeddings about their mean, over their mean square norm: 0 collapsed, 1 all around."""
+    """Variance of the embeddings over their mean square norm; 0 means collapsed."""
     rows = embeddings if isinstance(embeddings, Tensor) else torch.cat(embeddings)
-    rows = (
-        rows.detach().double().reshape(len(rows), -1)
-    )  # logits of a 2-channel network have one column
+    # logits of a two-channel network have a single column
+    rows = rows.detach().double().reshape(len(rows), -1)
     mean_square = rows.square().sum(1).mean()
     variance = (rows - rows.mean(0)).square().sum(1).mean()
     return float(variance / mean_square.clamp(min=torch.finfo(rows.dtype).tiny))
 
 
 def _embeds_finitely(module: nn.Module, run: TrainingRun) -> bool:
-    """Whether a few rows have embeddings without NaN and infinity."""
+    """Whether the embeddings of a few rows are free of NaN and infinity."""
     module.eval()
     with torch.inference_mode():
         embeddings = module(run.rows.take(slice(_ROWS_TRIED)))

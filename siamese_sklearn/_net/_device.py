@@ -1,4 +1,4 @@
-"""Devices, threads and seeds: set for the length of one call, then back as they were."""
+"""Devices, threads and seeds: set during one call, and restored afterwards."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from threadpoolctl import threadpool_limits
 
 __all__ = ["resolve_device", "seeded", "threads"]
 
-_PROCESS_LOCK = (
-    threading.RLock()
-)  # torch's default generator and the thread counts are the whole process's
+# torch's default generator and the thread counts belong to the whole process
+_PROCESS_LOCK = threading.RLock()
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
-    """Device that the parameter `device` names, or a ValueError if there is no such device here.
+    """Return the device that `device` names; raise a ValueError if it is not available.
 
     Parameters
     ----------
     device : "auto", "cpu", "cuda", "cuda:1", "mps" or torch.device
-        "auto" takes a GPU where there is one.
+        "auto" uses a GPU if one is available.
 
     Returns
     -------
@@ -47,23 +46,23 @@ def resolve_device(device: str | torch.device) -> torch.device:
     available = n_devices[resolved.type]
     if (resolved.index or 0) >= available:
         raise ValueError(
-            f"`device` is {device!r}, but PyTorch sees {available} such device(s) here. "
-            'Use device="auto", which takes a GPU where there is one, or device="cpu".'
+            f"`device` is {device!r}, but PyTorch sees {available} such device(s). Use "
+            'device="auto", which uses a GPU if one is available, or device="cpu".'
         )
     return resolved
 
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's default generators inside the block; outside they go on as if nothing had happened.
+    """Seed torch's default generators inside the block, and restore them afterwards.
 
-    Those of other devices are left alone, so `torch.manual_seed`, which seeds all of them, will not do.
+    Only the generators of the CPU and of `device` are seeded. `torch.manual_seed` would
+    also seed those of other devices.
     """
     devices = [device] if device.type == "cuda" else []
     with _PROCESS_LOCK, torch.random.fork_rng(devices=devices):
-        mps_state = (
-            torch.mps.get_rng_state() if device.type == "mps" else None
-        )  # fork_rng passes over it
+        # fork_rng does not cover mps
+        mps_state = torch.mps.get_rng_state() if device.type == "mps" else None
         try:
             torch.default_generator.manual_seed(seed)
             if device.type == "cuda":
@@ -79,7 +78,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def threads(n_threads: int | None) -> Iterator[None]:
-    """Let numerical libraries use `n_threads` threads inside the block; None leaves them alone."""
+    """Limit numerical libraries to `n_threads` threads in the block, unless None."""
     if n_threads is None:
         yield
         return

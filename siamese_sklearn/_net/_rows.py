@@ -1,4 +1,4 @@
-"""Rows of the user's data as float32 tensors, a batch at a time."""
+"""Rows of the user's data as float32 tensors, one batch at a time."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ Batch: TypeAlias = Tensor | tuple[Tensor, ...]
 _SHARE_OF_FREE_MEMORY = 0.5
 _ROWS_AT_ONCE = 2048
 _SPARSE_ROWS_AT_ONCE = 256
-_NUMBERS_AT_ONCE = (
-    2**22
-)  # 16 MB: wide rows, and large images inside a network, need room
+_NUMBERS_AT_ONCE = 2**22  # 16 MB: limits wide rows, and large images inside a network
 
 
 class Rows:
-    """Rows of one side, or of all sides of pairs and triplets, as batches on the device.
+    """Rows of one side, or of all sides of pairs or triplets, in batches on a device.
 
-    Dense data go to a GPU once, where they fit into half of its free memory; else batch by batch. Sparse rows
-    become dense, and memory-mapped ones are read, one batch at a time. What an array of row numbers takes is
-    a copy; a slice may be a view of the user's own memory.
+    Dense data that fit into half of the free GPU memory are copied to the GPU once,
+    other data batch by batch. Sparse rows are converted to dense, and memory-mapped
+    rows are read, one batch at a time. Indexing with an array of row numbers returns a
+    copy; a slice may return a view of the user's memory.
 
     Parameters
     ----------
@@ -54,16 +53,16 @@ class Rows:
         return self.n_rows
 
     def take(self, index: Index) -> Batch:
-        """Rows of the index, (B, ...), or a tuple of them, one per side."""
+        """Return the rows in `index`, (B, ...), or a tuple of them, one per side."""
         sides = self.sides(index)
         return sides[0] if len(sides) == 1 else sides
 
     def sides(self, index: Index) -> tuple[Tensor, ...]:
-        """Rows of the index, of each side."""
+        """Return the rows in `index` of each side."""
         return tuple(take(index) for take in self._takes)
 
     def slices(self) -> Iterator[slice]:
-        """Cut all rows into slices that can be worked on at once."""
+        """Yield slices that cover all rows, each small enough to process at once."""
         for start in range(0, self.n_rows, self.rows_at_once):
             yield slice(start, start + self.rows_at_once)
 
@@ -71,7 +70,7 @@ class Rows:
 def _taker(side: Any, device: torch.device) -> Callable[[Index], Tensor]:
     is_sparse: bool = sparse.issparse(side)
     if not is_sparse and not isinstance(side, np.memmap) and _fits(side.nbytes, device):
-        # torch does not take read-only memory
+        # torch does not accept read-only memory
         host = side.astype(np.float32, copy=not side.flags.writeable)
         resident = torch.from_numpy(host).to(device)
 
@@ -87,9 +86,8 @@ def _taker(side: Any, device: torch.device) -> Callable[[Index], Tensor]:
     def take(index: Index) -> Tensor:
         rows = side[index]
         dense = rows.toarray() if is_sparse else np.asarray(rows)
-        if (
-            dense.dtype != np.float32 or not dense.flags.writeable
-        ):  # torch does not take read-only memory
+        # torch does not accept read-only memory
+        if dense.dtype != np.float32 or not dense.flags.writeable:
             dense = dense.astype(np.float32)
         return torch.from_numpy(dense).to(device)
 

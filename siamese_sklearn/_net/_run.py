@@ -1,4 +1,4 @@
-"""One call of training: the data, the batches, and what to watch."""
+"""One training run: the data, the batches, and the score to watch."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["BatchIterator", "TrainingRun", "Watch"]
 
 @dataclass
 class Watch:
-    """Held-out data and when to stop.
+    """Score to watch, and when to stop.
 
     Attributes
     ----------
     measure : callable
-        Takes the skorch net, returns the figure to watch, the higher the better.
+        Takes the skorch net and returns the score; higher is better.
     patience : int
-        Epochs without a new best after which training stops.
+        Number of epochs without improvement after which training stops.
     """
 
     measure: Callable[[Any], float]
@@ -36,22 +36,21 @@ class Watch:
 
 @dataclass
 class TrainingRun(Dataset[Any]):
-    """What one call of `fit` or `partial_fit` hands to skorch as its dataset.
+    """The dataset that one call of `fit` or `partial_fit` passes to skorch.
 
-    Everything that belongs to the call and not to the model is here, so the fitted net holds on to no data.
+    It holds everything that belongs to the call rather than to the model, so that the
+    fitted net keeps no data.
     """
 
     rows: Rows
-    target: Tensor  # labels of rows, or same of pairs, or zeros of triplets; (n,)
-    kept: npt.NDArray[
-        np.int64
-    ]  # the rows to train on, of which `batches` gives positions
+    target: Tensor  # (n,): labels of rows, `same` of pairs, or zeros for triplets
+    kept: npt.NDArray[np.int64]  # rows to train on; `batches` yields indices into it
     batches: Batches
     rng: np.random.Generator
     n_epochs: int
     augment: Callable[[Tensor], Tensor] | None = None
-    averaging: float = 0.0  # decay of the running mean of the weights
-    n_towers: int = 1  # that rows pass: two make two embeddings of each
+    averaging: float = 0.0  # decay of the moving average of the weights
+    n_towers: int = 1  # that embed each row
     watch: Watch | None = None
     verbose: int = 0
 
@@ -84,10 +83,10 @@ class TrainingRun(Dataset[Any]):
 
 
 class BatchIterator:
-    """skorch's `iterator_train`: whole batches instead of single samples glued together."""
+    """skorch's `iterator_train`: yields whole batches instead of collating samples."""
 
     def __init__(self, dataset: TrainingRun, batch_size: int) -> None:
-        del batch_size  # the batches are laid out already
+        del batch_size  # `TrainingRun.batches` already has the size
         self._run = dataset
 
     def __len__(self) -> int:
@@ -104,9 +103,10 @@ def _check_augmented(after: Any, before: Tensor) -> Tensor:
         and after.is_floating_point()
     ):
         return after.to(before)
-    came = type(after).__name__
+    got = type(after).__name__
     if isinstance(after, Tensor):
-        came = f"{after.dtype} of shape {tuple(after.shape)}"
+        got = f"{after.dtype} of shape {tuple(after.shape)}"
     raise ValueError(
-        f"`augment` must return a float tensor of the shape of its batch, {tuple(before.shape)}; got {came}."
+        "`augment` must return a float tensor with the same shape as the batch, "
+        f"{tuple(before.shape)}; got {got}."
     )

@@ -1,7 +1,7 @@
-"""How alike things are to a trained net: embeddings, and the scores of their pairs.
+"""Embeddings of a trained net, and the scores of pairs.
 
-Pairs are scored by the codes of their sides: the embeddings, or for a 2-channel network, which has none, the
-rows themselves.
+Pairs are scored by the codes of their sides: the embeddings, or the rows themselves for
+a two-channel network, which has no embeddings.
 """
 
 from __future__ import annotations
@@ -33,21 +33,22 @@ __all__ = [
     "make_scorer",
 ]
 
-_FULL = 64  # rows from which on matrix products round a row alike, whatever rows are beside it
+_FULL = 64  # for multiples of this batch size, a row's result ignores the other rows
 
 
 def embed(net: NeuralNet, rows: Rows, side: int = 0) -> FloatArray:
-    """Embeddings of all rows, in slices; bits as 0 and 1 if that is what the loss is about.
+    """Embed all rows, slice by slice; for a binary loss, the embeddings are 0 and 1.
 
-    Flat rows are filled up to whole groups of 64, so that a row alone gets the embedding that it gets among
-    others, to the bit on the CPUs tried. For images that would cost too much.
+    Batches of flat rows are padded to a multiple of 64, so that a row gets the same
+    embedding alone and among others, to the bit on the CPUs tried. Padding images would
+    cost too much.
 
     Parameters
     ----------
     net : NeuralNet
     rows : Rows of n rows
     side : int, default=0
-        The side of a pair that the rows are of, for a network with two towers.
+        Side of the pair that the rows belong to, for a network with two towers.
 
     Returns
     -------
@@ -75,34 +76,35 @@ def embedding_distance(net: NeuralNet) -> Distance:
 
 @dataclass(frozen=True)
 class Scorer(ABC):
-    """Scores pairs by the codes of their sides; the higher, the more alike.
+    """Scores pairs by the codes of their sides; higher means more similar.
 
     Parameters
     ----------
     net : NeuralNet
-        A trained net. The scorer keeps nothing else of the model, and is cheap to make.
+        A trained net. The scorer holds nothing else of the model, and is cheap to
+        create.
     """
 
     net: NeuralNet
 
     @abstractmethod
     def _paired(self, left: Tensor, right: Tensor) -> Tensor:
-        """Score of row i of `left` with row i of `right`, (n,)."""
+        """Score row i of `left` against row i of `right`, (n,)."""
 
     @abstractmethod
     def codes(self, rows: Any, side: int) -> Any:
-        """Make what the rows of a side are scored by: an array of n embeddings, or the rows.
+        """Return the codes of rows of one side: n embeddings, or the rows themselves.
 
         Parameters
         ----------
         rows : array of shape (n, ...) or CSR matrix
         side : int
-            0 for the left side of pairs, 1 for the right one.
+            0 for the left side of pairs, 1 for the right side.
         """
 
     @abstractmethod
     def cross(self, left: Any, right: Any) -> FloatArray:
-        """Score every code of one side with every code of the other.
+        """Score every code of one side against every code of the other.
 
         Parameters
         ----------
@@ -115,11 +117,11 @@ class Scorer(ABC):
 
     @abstractmethod
     def distance_of(self, score: FloatArray) -> FloatArray:
-        """Turn scores into distances, which are the smaller, the more alike."""
+        """Convert scores to distances; lower means more similar."""
 
     @property
     def searched_by(self) -> Distance | Callable[[Any, Any], FloatArray]:
-        """What a search among codes goes by: a distance of embeddings, or `cross`."""
+        """Score for a search among codes: a distance between embeddings, or `cross`."""
         return self.cross
 
     def pairs(
@@ -131,7 +133,7 @@ class Scorer(ABC):
         ----------
         left, right : codes
         row, column : array of shape (n,)
-            Which code of `left` is paired with which of `right`.
+            Indices into `left` and `right`, one of each per pair.
 
         Returns
         -------
@@ -151,13 +153,13 @@ class Scorer(ABC):
         return scores
 
     def rows(self, left: Any, right: Any, pairs: IntArray) -> FloatArray:
-        """Score pairs of rows, of which each is embedded once.
+        """Score pairs of rows; each row is embedded once.
 
         Parameters
         ----------
         left, right : array of shape (n, ...) or CSR matrix
         pairs : array of shape (n_pairs, 2)
-            Row numbers of both sides.
+            Row numbers in `left` and `right`.
 
         Returns
         -------
@@ -178,7 +180,7 @@ class _EmbeddingScorer(Scorer):
 
     @abstractmethod
     def _pairwise(self, left: Tensor, right: Tensor) -> Tensor:
-        """Score of every row of `left` with every row of `right`, (n, m)."""
+        """Score every row of `left` against every row of `right`, (n, m)."""
 
     def codes(self, rows: Any, side: int) -> FloatArray:
         return embed(self.net, self._rows(rows), side)
@@ -195,7 +197,7 @@ class _EmbeddingScorer(Scorer):
 
 @dataclass(frozen=True)
 class DistanceScorer(_EmbeddingScorer):
-    """Minus the distance of the embeddings."""
+    """Scores pairs by the negative distance between their embeddings."""
 
     distance: Distance
 
@@ -215,7 +217,7 @@ class DistanceScorer(_EmbeddingScorer):
 
 @dataclass(frozen=True)
 class HeadScorer(_EmbeddingScorer):
-    """The logit of a learned head."""
+    """Scores pairs by the logit of a learned head."""
 
     head: Head
 
@@ -232,7 +234,7 @@ class HeadScorer(_EmbeddingScorer):
 
 @dataclass(frozen=True)
 class PairNetworkScorer(Scorer):
-    """The logit of a network that takes both sides at once: codes are the rows themselves."""
+    """Scores pairs by the logit of a network that takes both sides; codes are rows."""
 
     def codes(self, rows: Any, side: int) -> Any:
         return rows
@@ -251,7 +253,7 @@ class PairNetworkScorer(Scorer):
 
 
 def make_scorer(net: NeuralNet) -> Scorer:
-    """Scorer of a trained net: the one place that looks at what was built.
+    """Return the scorer for a trained net; the only place that checks how it was built.
 
     Parameters
     ----------

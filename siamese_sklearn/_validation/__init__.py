@@ -1,4 +1,4 @@
-"""Validation of data and of parameters. The only importer of scikit-learn's private helpers."""
+"""Validation of data and parameters; alone imports scikit-learn's private helpers."""
 
 from siamese_sklearn._validation.data import (
     RightSide,

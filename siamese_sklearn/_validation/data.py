@@ -1,7 +1,8 @@
-"""Validation of data, in scikit-learn's manner. The only importer of scikit-learn's private helpers."""
+"""Validation of data, as in scikit-learn; alone imports its private helpers."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,15 +34,17 @@ __all__ = [
 ]
 
 _BYTES_AT_ONCE = 2**25
-_HINTS = {  # what messages of NumPy leave out
-    "could not convert string": " Turn texts and categories into numbers first, e.g. with OneHotEncoder.",
-    "inhomogeneous": " All rows must be of one length.",
+_MAX_NAMED = 5  # columns in an error message
+_ENCODE = "Encode text and categories as numbers first, for example with OneHotEncoder"
+_HINTS = {  # what NumPy's messages do not say
+    "could not convert string": f". {_ENCODE}.",
+    "inhomogeneous": " All rows must have the same length.",
 }
 
 
 @contextmanager
 def keep_fitted_state(estimator: BaseEstimator) -> Iterator[None]:
-    """Put all attributes back as they were if the block raises: a fitted model outlives a failed fit."""
+    """Restore all attributes if the block raises, so that a fitted model survives."""
     before = dict(vars(estimator))
     try:
         yield
@@ -52,13 +55,15 @@ def keep_fitted_state(estimator: BaseEstimator) -> Iterator[None]:
 
 
 def check_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
-    """Rows as float32: a C-contiguous array, a CSR matrix, or a memory map as it is.
+    """Return rows as float32: a C-contiguous array or a CSR matrix; or a memmap as is.
 
     Parameters
     ----------
     estimator : estimator
-        Learns the number and the names of the features if `reset`, else is compared with.
-    X : array-like of shape (n, d), (n, H, W) or (n, C, H, W), data frame, sparse matrix or numpy.memmap
+        Stores the number and the names of the features if `reset`; otherwise `X` is
+        compared with those.
+    X : array-like, data frame, sparse matrix or numpy.memmap
+        Of shape (n, d), (n, H, W) or (n, C, H, W).
     reset : bool
 
     Returns
@@ -68,38 +73,51 @@ def check_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     Raises
     ------
     ValueError, TypeError
-        For NaN, infinity, no rows, 1-D data, ragged lists, texts, or another shape than in fit. The message
-        names X.
+        For NaN, infinity, no rows, 1-D data, ragged lists, strings, columns that are
+        not numeric, or rows of another shape than in `fit`. The message names X.
     """
     try:
         X = _check_array(estimator, X, 2 if reset else 1, reset=reset)
     except (ValueError, TypeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        columns = [] if _is_about_names(error) else _non_numeric_columns(X)
+        if columns:
+            named = columns[:_MAX_NAMED] + ["..."] * (len(columns) > _MAX_NAMED)
+            raise kind(
+                f"`X` must be numeric, but these columns are not: {', '.join(named)}. "
+                f"{_ENCODE} in a ColumnTransformer, or drop these columns."
+            ) from error
         if "X" in str(error):
             raise
-        kind = TypeError if isinstance(error, TypeError) else ValueError
         hint = next((text for words, text in _HINTS.items() if words in str(error)), "")
-        raise kind(f"X cannot be used: {error}{hint}") from error
+        raise kind(f"`X` is invalid: {error}{hint}") from error
     _check_row_shape(estimator, X.shape[1:], reset=reset)
     return X
 
 
 class RightSide(BaseEstimator):
-    """Remembers shape and names of the right side's features, where they may differ from the left's."""
+    """Stores shape and names of the right side's features, if the sides may differ."""
+
+
+# scikit-learn's error messages quote the name of the class
+RightSide.__name__ = "the right tower"
 
 
 def check_sides(
     estimator: BaseEstimator, X: Sides, *, reset: bool, other: RightSide | None = None
 ) -> tuple[Any, ...]:
-    """Each side of pairs or triplets as `check_rows` gives it; all sides have rows of one shape.
+    """Validate each side of pairs or triplets by `check_rows`.
+
+    All sides must have rows of the same shape, unless `other` is given.
 
     Parameters
     ----------
     estimator : estimator
-        Learns, or knows, the features of all sides.
+        Stores the features of all sides, or is compared with them.
     X : Pairs or Triplets
     reset : bool
     other : RightSide, default=None
-        Learns, or knows, those of the right side in its place: the two may differ in shape then.
+        Stores those of the right side instead, so that the two sides may differ.
 
     Returns
     -------
@@ -108,7 +126,7 @@ def check_sides(
     Raises
     ------
     ValueError, TypeError
-        As `check_rows`; the message names the side.
+        As in `check_rows`; the message names the side.
     """
     sides: list[Any] = []
     for name, side in zip(X._names, X.sides, strict=True):
@@ -127,7 +145,7 @@ def check_sides(
 def check_labels(
     estimator: BaseEstimator, X: Any, y: Any, *, min_classes: int = 2
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-    """Classes and the class number of every row.
+    """Return the classes, and the class number of every row.
 
     Parameters
     ----------
@@ -135,7 +153,7 @@ def check_labels(
     X : array or sparse matrix of n rows
     y : array-like of shape (n,)
     min_classes : int, default=2
-        How many classes there have to be.
+        Minimum number of classes.
 
     Returns
     -------
@@ -145,37 +163,39 @@ def check_labels(
     Raises
     ------
     ValueError, TypeError
-        If y is missing, incomplete, continuous or of another length, has too few classes, or no class of two
-        rows.
+        If `y` is missing, has missing values, is continuous or of the wrong length, or
+        has too few classes or no class with two rows.
     """
     name = type(estimator).__name__
     if y is None:
         raise ValueError(
             f"This {name} estimator requires y to be passed, but the target y is None. "
-            "Pass the class of each row, or make X Triplets."
+            "Pass the class of each row."
         )
     y = _class_labels(y)
     _check_lengths(X, y)
     classes, labels, count = np.unique(y, return_inverse=True, return_counts=True)
     if len(classes) < min_classes:
         raise ValueError(
-            f"{name} needs at least 2 classes in y to tell apart; got 1 class, {classes.tolist()[0]!r}."
+            f"{name} needs at least 2 classes in `y`; got 1 class, "
+            f"{classes.tolist()[0]!r}."
         )
     if count.max() < 2:
         raise ValueError(
-            f"{name} needs at least one class with 2 samples in y, to make a positive pair; got "
-            f"{len(classes)} classes of 1 sample each. Pass class labels, not row numbers or measured values."
+            f"{name} needs at least one class with 2 samples in `y`, to make a "
+            f"positive pair; got {len(classes)} classes with 1 sample each. Pass class "
+            "labels, not row numbers or continuous values."
         )
     return classes, labels.astype(np.int64)
 
 
 def check_names(y: Any, X: Any) -> npt.NDArray[Any]:
-    """Class of every row to enrol; one class stands for all of them.
+    """Return the class of every row to enroll; a single class applies to all rows.
 
     Raises
     ------
     ValueError
-        If y is incomplete, continuous or of another length.
+        If `y` has missing values, is continuous or of the wrong length.
     """
     names = _class_labels(np.repeat(y, X.shape[0]) if np.ndim(y) == 0 else y)
     _check_lengths(X, names)
@@ -183,47 +203,51 @@ def check_names(y: Any, X: Any) -> npt.NDArray[Any]:
 
 
 def check_same(X: Sides, same: Any) -> npt.NDArray[np.int64]:
-    """Which pairs are the same, as 0 and 1.
+    """Return which pairs are the same, as 0 and 1.
 
     Raises
     ------
     ValueError
-        If `same` is missing, of another length, holds anything but 0 and 1, or only one of them.
+        If `same` is missing, has the wrong length, contains values other than 0 and 1,
+        or only one of them.
     """
     if same is None:
         raise ValueError(
-            "Pairs need a y that says which are the same, 1, and which different, 0; got None."
+            "Pairs require `y`: 1 for pairs that are the same, 0 for pairs that are "
+            "different; got None."
         )
     same = column_or_1d(same, warn=True)
     _check_lengths(X, same)
     kinds = set(np.unique(same).tolist())
     if not kinds <= {0, 1}:
-        hint = " Replace -1 by 0." if kinds == {-1, 1} else ""
-        came = sorted(kinds, key=str)[:10]
+        hint = " Replace -1 with 0." if kinds == {-1, 1} else ""
+        got = sorted(kinds, key=str)[:10]
         raise ValueError(
-            f"For Pairs, y must hold 1 (same) and 0 (different) only; got {came}.{hint}"
+            "For Pairs, `y` must contain only 1 (same) and 0 (different); "
+            f"got {got}.{hint}"
         )
     if len(kinds) < 2:
         kind = "same" if kinds == {1} else "different"
         raise ValueError(
-            f"For Pairs, y must hold both 1 (same) and 0 (different); got 1 class, all are {kind}."
+            "For Pairs, `y` must contain both 1 (same) and 0 (different); got 1 class: "
+            f"all are {kind}."
         )
     zeros_and_ones: npt.NDArray[np.int64] = same.astype(np.int64)
     return zeros_and_ones
 
 
 def join_classes(classes: npt.NDArray[Any], *known: npt.ArrayLike) -> npt.NDArray[Any]:
-    """Sort the classes found in y and those known before into one array.
+    """Merge the classes found in `y` and the classes known before into a sorted array.
 
     Raises
     ------
     ValueError
-        If some are numbers and some are texts.
+        If some are numbers and others are strings.
     """
     parts = [classes, *(_class_labels(part, name="classes") for part in known)]
     if len({part.dtype.kind in "OU" for part in parts}) > 1:
         raise ValueError(
-            "The labels in y and the known `classes` must be of one kind; got "
+            "The labels in `y` and the known `classes` must be of the same kind; got "
             + " and ".join(f"{part.tolist()[:3]}" for part in parts)
             + "."
         )
@@ -234,16 +258,15 @@ def join_classes(classes: npt.NDArray[Any], *known: npt.ArrayLike) -> npt.NDArra
 def in_chosen_container(
     estimator: BaseEstimator, embeddings: npt.NDArray[np.float32], X: Any
 ) -> Any:
-    """Embeddings in what `set_output` asks for: the array as it is, or a data frame with the index of `X`."""
+    """Return embeddings as `set_output` asks: an array, or a frame indexed like `X`."""
     return _wrap_data_with_container("transform", embeddings, X, estimator)
 
 
 def _check_array(estimator: BaseEstimator, X: Any, minimum: int, *, reset: bool) -> Any:
     if isinstance(X, np.memmap):
         return _check_memmap(estimator, X, minimum, reset=reset)
-    with np.errstate(
-        over="ignore"
-    ):  # float64 beyond float32's range becomes infinity, and is found
+    # float64 values outside the range of float32 become infinite, and are then reported
+    with np.errstate(over="ignore"):
         return validate_data(
             estimator,
             X,
@@ -259,10 +282,10 @@ def _check_array(estimator: BaseEstimator, X: Any, minimum: int, *, reset: bool)
 def _check_memmap(
     estimator: BaseEstimator, X: np.memmap[Any, Any], minimum: int, *, reset: bool
 ) -> Any:
-    """Check what `validate_data` checks, without ever holding the whole file in memory."""
+    """Make the checks of `validate_data` without loading the whole file into memory."""
     if X.dtype.kind not in "biuf":
         raise ValueError(
-            f"X must hold real numbers; got a memory map of dtype {X.dtype}."
+            f"`X` must hold real numbers; got a memory map of dtype {X.dtype}."
         )
     if X.ndim < 2:
         raise ValueError(
@@ -270,7 +293,8 @@ def _check_memmap(
         )
     if len(X) < minimum:
         raise ValueError(
-            f"Found array with {len(X)} sample(s) (shape={X.shape}) while a minimum of {minimum} is required."
+            f"Found array with {len(X)} sample(s) (shape={X.shape}) while a minimum of "
+            f"{minimum} is required."
         )
     _check_feature_names(estimator, X, reset=reset)
     _check_n_features(estimator, X, reset=reset)
@@ -280,7 +304,8 @@ def _check_memmap(
             part = X[start : start + step].astype(np.float32)
         if not np.isfinite(part).all():
             raise ValueError(
-                "Input X contains NaN, infinity or a value too large for dtype('float32')."
+                "Input X contains NaN, infinity or a value too large for "
+                "dtype('float32')."
             )
     return X
 
@@ -289,25 +314,55 @@ def _check_row_shape(
     estimator: BaseEstimator, shape: tuple[int, ...], *, reset: bool
 ) -> None:
     if 0 in shape:
-        raise ValueError(f"X has rows of shape {shape}, which hold 0 features.")
+        raise ValueError(f"`X` has rows of shape {shape}, which contain 0 features.")
     if reset:
         estimator.input_shape_ = shape
     elif shape != estimator.input_shape_:
         raise ValueError(
-            f"X has rows of shape {shape}, but {type(estimator).__name__} was fitted on rows of shape "
-            f"{estimator.input_shape_}."
+            f"`X` has rows of shape {shape}, but {type(estimator).__name__} was fitted "
+            f"on rows of shape {estimator.input_shape_}."
         )
 
 
+def _non_numeric_columns(X: Any) -> list[str]:
+    """Names and dtypes of the columns of a data frame that do not hold numbers."""
+    polars = sys.modules.get("polars")  # optional; imported if `X` is its data frame
+    frames = pd.DataFrame if polars is None else (pd.DataFrame, polars.DataFrame)
+    if not isinstance(X, frames):
+        return []
+    return [
+        f"{name!r} ({X[name].dtype})" for name in X.columns if not _is_numeric(X[name])
+    ]
+
+
+def _is_numeric(column: Any) -> bool:
+    # as an array, a pandas column with a nullable dtype has dtype object
+    if isinstance(column, pd.Series) and pd.api.types.is_numeric_dtype(column):
+        return True
+    values = np.asarray(column)
+    if values.dtype.kind in "mM":
+        return False
+    try:
+        values.astype(np.float32)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _is_about_names(error: Exception) -> bool:
+    """Whether scikit-learn complains about the number or the names of the columns."""
+    return any(words in str(error).lower() for words in ("feature", "column names"))
+
+
 def _class_labels(y: Any, name: str = "y") -> npt.NDArray[Any]:
-    """Labels as an array of one kind, or an error that names them."""
+    """Return labels as an array of one kind, or raise an error that names them."""
     labels: npt.NDArray[Any] = column_or_1d(y, warn=True)
-    if labels.dtype == object:  # which NumPy makes of columns of numbers, too
+    if labels.dtype == object:  # NumPy also makes such arrays of columns of numbers
         labels = pd.Series(labels).infer_objects().to_numpy()
     missing = int(pd.isna(labels).sum())
     if missing:
         raise ValueError(
-            f"Input {name} contains NaN or None, {missing} of them; drop these rows."
+            f"Input {name} contains NaN or None in {missing} rows; drop these rows."
         )
     if not _name_classes(labels):
         kind = (
@@ -316,14 +371,18 @@ def _class_labels(y: Any, name: str = "y") -> npt.NDArray[Any]:
             else pd.api.types.infer_dtype(labels)
         )
         raise ValueError(
-            f"Unknown label type: {kind}. {name} must hold class labels of one kind: integers, strings or "
-            "booleans. Group measured values into classes first."
+            f"Unknown label type: {kind}. `{name}` must contain class labels of one "
+            "kind: integers, strings or booleans. Bin continuous values into classes "
+            "first."
         )
     return labels
 
 
 def _name_classes(labels: npt.NDArray[Any]) -> bool:
-    """Tell classes from measured values; scikit-learn's own test warns where most classes are small."""
+    """Whether labels are classes rather than continuous values.
+
+    scikit-learn's own test warns if most classes are small.
+    """
     if labels.dtype.kind == "f":
         return bool(np.isfinite(labels).all() and (labels == np.floor(labels)).all())
     if labels.dtype.kind == "O":
@@ -334,5 +393,6 @@ def _name_classes(labels: npt.NDArray[Any]) -> bool:
 def _check_lengths(X: Any, y: npt.NDArray[Any]) -> None:
     if X.shape[0] != len(y):
         raise ValueError(
-            f"X and y must have equally many rows; got {X.shape[0]} in X and {len(y)} in y."
+            "`X` and `y` must have the same number of rows; got "
+            f"{X.shape[0]} in `X` and {len(y)} in `y`."
         )

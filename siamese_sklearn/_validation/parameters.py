@@ -38,14 +38,15 @@ def parameter(
     ----------
     default : object
     kind : str
-        What values it takes, as numpydoc writes them behind the name.
+        Accepted values, as numpydoc writes them after the name.
     text : str
-        What it does.
+        What the parameter does.
     check : callable, default=None
-        Called as ``check(name, value)``; raises a ValueError or TypeError that names the
-        parameter. None is for what is checked where it is built.
+        Called as ``check(name, value)``; raises a ValueError or TypeError that names
+        the parameter. None if the value is checked where it is used.
     fixed : bool, default=False
-        A network is built with it: it cannot change while training continues.
+        Whether the network is built with it, so that it cannot change while training
+        continues.
 
     Returns
     -------
@@ -56,7 +57,7 @@ def parameter(
 
 
 def or_none(check: Check) -> Check:
-    """Let a check pass None."""
+    """Return a check that also accepts None."""
 
     def check_or_none(name: str, value: Any) -> Any:
         return None if value is None else check(name, value)
@@ -65,7 +66,7 @@ def or_none(check: Check) -> Check:
 
 
 def documented(cls: Class) -> Class:
-    """Write the parameters that a dataclass declares into its docstring, before the attributes."""
+    """Add the declared parameters of a dataclass to its docstring."""
     if cls.__doc__ is not None:  # it is None under python -OO
         before, attributes, after = cls.__doc__.partition("    Attributes\n")
         entries = "".join(map(_entry, _declared(cls)))
@@ -75,10 +76,10 @@ def documented(cls: Class) -> Class:
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise an error that names the first parameter with a value that cannot be used.
+    """Raise an error that names the first parameter with an invalid value.
 
-    What has no check (`tower`, `loss`, `device`, ...) is checked where it is built, before
-    training starts as well.
+    Parameters without a check (`tower`, `loss`, `device`, ...) are checked where they
+    are used, which is also before training starts.
     """
     for each in _declared(type(estimator)):
         check = each.metadata["check"]
@@ -87,9 +88,9 @@ def check_parameters(estimator: Any) -> None:
 
 
 def fixed_parameters(estimator: Any) -> dict[str, str]:
-    """Record, as strings, the parameters a network is built with, to compare them later.
+    """Record the parameters a network is built with as strings, to compare them later.
 
-    Modules and callables are left out: they are not compared.
+    Modules and callables are omitted, because they are not compared.
     """
     names = (each.name for each in _declared(type(estimator)) if each.metadata["fixed"])
     values = {name: getattr(estimator, name) for name in names}
@@ -101,7 +102,7 @@ def fixed_parameters(estimator: Any) -> dict[str, str]:
 
 
 def check_unchanged(estimator: Any, before: dict[str, str]) -> None:
-    """Raise a ValueError if training is to continue with other parameters than it began with.
+    """Raise a ValueError if fixed parameters have changed since the network was built.
 
     Parameters
     ----------
@@ -113,9 +114,9 @@ def check_unchanged(estimator: Any, before: dict[str, str]) -> None:
     for name in (each.name for each in _declared(type(estimator))):
         if now.get(name) != before.get(name):
             raise ValueError(
-                f"`{name}` is {now.get(name, 'a module')}, but the model to continue was "
-                f"built with {before.get(name, 'a module')}. Set it back, or fit a new "
-                "model (warm_start=False)."
+                f"`{name}` is {now.get(name, 'a module')}, but the model to continue "
+                f"was built with {before.get(name, 'a module')}. Set it back, or fit a "
+                "new model (warm_start=False)."
             )
 
 

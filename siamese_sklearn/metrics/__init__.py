@@ -1,11 +1,16 @@
-"""How good embeddings are: retrieval (1:N), verification (1:1), and scorers for scikit-learn's ``scoring=``.
+"""Metrics of retrieval (1:N) and verification (1:1), and scorers for ``scoring=``.
 
-The scorers of retrieval call ``estimator.transform(X)``: they take an embedder, or a Pipeline that ends in
-one. Distances are Euclidean. Those of verification do the same and look at all pairs of rows, or at a million
-of them; of a classifier they take the ``decision_function`` of twenty thousand pairs made of the rows, or of
-the `Pairs` given. The pairs are the same in every call. scikit-learn stratifies folds for classifiers only:
-with a transformer and sorted labels pass ``cv=StratifiedKFold()``, or a fold may hold one class and have
-nothing to measure. To measure on classes not seen in training, pass ``cv=GroupKFold()`` and ``groups=y``.
+Retrieval scorers call ``estimator.transform(X)``, so they work with an embedder, with
+any other transformer, and with a Pipeline that ends in one. Distances are Euclidean.
+
+Verification scorers do the same, and score all pairs of rows, or a million of them. For
+a classifier, they use its ``decision_function`` on 20,000 pairs made from the rows, or
+on the `Pairs` passed. The pairs are the same in every call.
+
+scikit-learn stratifies folds for classifiers only. With a transformer and sorted
+labels, pass ``cv=StratifiedKFold()``; otherwise a fold may contain a single class,
+which leaves nothing to measure. To measure on classes not seen in training, pass
+``cv=GroupKFold()`` and ``groups=y``.
 """
 
 from siamese_sklearn.metrics._retrieval import map_at_r, r_precision, recall_at_k

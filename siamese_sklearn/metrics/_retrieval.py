@@ -1,15 +1,17 @@
-"""Retrieval measures: how many of the nearest neighbours of a row carry its label.
+"""Retrieval metrics: how many of the nearest neighbors of a row have its label.
 
-Every measure looks at the gallery in order of distance from a query. Rows at one distance have no order of
-their own, so ties are broken pessimistically: among equal distances the relevant rows come last. A value is
-thus the least that any order of the ties gives, and collapsed embeddings score badly whatever the order of
-their rows. Equal are:
+Each metric ranks the gallery by distance from a query. Ties are broken pessimistically:
+among equal distances, the relevant rows come last. A value is therefore the lowest that
+any order of the ties gives, and collapsed embeddings score badly whatever the order of
+their rows. Two distances are equal if
 
-- the distances to identical gallery rows, always (they are computed once);
-- distances that agree to float32 precision, in which they are compared (they are computed in float64);
-- cosine distances that agree to 12 decimals (rows of one direction and different lengths).
+- they are distances to identical gallery rows (these are computed once);
+- they agree in float32, in which they are compared (they are computed in float64);
+- they are cosine distances that agree to 12 decimals, as for rows of the same direction
+  and different lengths.
 
-Rows that a collapsed network leaves apart by rounding noise are not ties: their order is chance.
+Rows that a collapsed network separates by rounding noise only are not ties: their order
+is arbitrary.
 """
 
 from __future__ import annotations
@@ -27,9 +29,9 @@ from siamese_sklearn._checks import check_integer
 from siamese_sklearn._typing import IntArray
 from siamese_sklearn.distances import Distance, RankedByEuclidean, as_distance
 
-__all__ = ["CHUNK_BYTES", "check_labelled", "map_at_r", "r_precision", "recall_at_k"]
+__all__ = ["CHUNK_BYTES", "check_labeled", "map_at_r", "r_precision", "recall_at_k"]
 
-CHUNK_BYTES = 64 * 2**20  # of the float64 distances that are held at once
+CHUNK_BYTES = 64 * 2**20  # of float64 distances held at once
 
 _PerQuery = Callable[[npt.NDArray[np.bool_], IntArray], npt.NDArray[Any]]
 
@@ -43,36 +45,38 @@ def recall_at_k(
     gallery_labels: npt.ArrayLike | None = None,
     distance: str | Distance = "euclidean",
 ) -> float:
-    """Share of the queries that find at least one relevant row among their `k` nearest.
+    """Fraction of the queries with at least one relevant row among their `k` nearest.
 
     Parameters
     ----------
     embeddings : array-like of shape (n, d)
-        The queries. Without `gallery` each row searches all the others; its duplicates are among them, itself
-        is not.
+        The queries. Without `gallery`, each row searches all other rows, including its
+        duplicates.
     labels : array-like of shape (n,)
-        Numbers or strings; a gallery row of the query's label is relevant.
+        Numbers or strings. A gallery row is relevant if it has the label of the query.
     k : int, default=1
-        Above the size of the gallery it means all of it.
+        A value above the size of the gallery means the whole gallery.
     gallery : array-like of shape (m, d), default=None
         The rows to search, if they are not the queries themselves.
     gallery_labels : array-like of shape (m,), default=None
+        The labels of the gallery. Required with `gallery`.
     distance : {"euclidean", "sqeuclidean", "manhattan", "cosine"}, default="euclidean"
+        The distance by which the gallery is ranked.
 
     Returns
     -------
     float
-        Between 0 and 1. Queries with no relevant row in the gallery do not count. Equal distances are ordered
-        to the query's disadvantage: the relevant rows come last.
+        Between 0 and 1. Queries without a relevant row in the gallery are ignored.
+        Among equal distances, the relevant rows come last.
 
     Raises
     ------
     ValueError
-        If no query has a relevant row, or the gallery comes without its labels.
+        If no query has a relevant row, or if `gallery` is passed without its labels.
 
     See Also
     --------
-    map_at_r : Looks at all relevant rows and at their order.
+    map_at_r : Uses all relevant rows and their order.
 
     References
     ----------
@@ -96,17 +100,19 @@ def r_precision(
     gallery_labels: npt.ArrayLike | None = None,
     distance: str | Distance = "euclidean",
 ) -> float:
-    """Share of relevant rows among the R nearest, R being the number of relevant rows; mean over queries.
+    """Fraction of relevant rows among the R nearest, averaged over the queries.
 
-    Parameters, Returns and Raises are those of `recall_at_k`.
+    R is the number of relevant rows of a query. The parameters, the return value and
+    the errors are those of `recall_at_k`.
 
     See Also
     --------
-    map_at_r : Also rewards relevant rows for standing early among the R.
+    map_at_r : Also takes the order of the R nearest rows into account.
 
     References
     ----------
-    Manning, Raghavan & Schuetze 2008, "Introduction to Information Retrieval", chapter 8.
+    Manning, Raghavan & Schuetze 2008, "Introduction to Information Retrieval",
+    chapter 8.
 
     Examples
     --------
@@ -125,18 +131,21 @@ def map_at_r(
     gallery_labels: npt.ArrayLike | None = None,
     distance: str | Distance = "euclidean",
 ) -> float:
-    r"""Mean average precision at R, R being the number of relevant rows: 1 if they are exactly the R nearest.
+    r"""Mean average precision at R: 1 if the relevant rows are exactly the R nearest.
 
-    Parameters, Returns and Raises are those of `recall_at_k`.
+    R is the number of relevant rows of a query. The parameters, the return value and
+    the errors are those of `recall_at_k`.
 
     See Also
     --------
-    r_precision : The same without regard to the order of the R nearest.
+    r_precision : The same, but ignores the order of the R nearest rows.
 
     Notes
     -----
-    Mean over the queries of :math:`\frac{1}{R} \sum_{i=1}^{R} P(i)\,\mathrm{rel}(i)`, where P(i) is the
-    precision among the i nearest and rel(i) is 1 if the i-th is relevant, else 0.
+    The mean over the queries of
+    :math:`\frac{1}{R} \sum_{i=1}^{R} P(i)\,\mathrm{rel}(i)`, where P(i) is the
+    precision among the i nearest rows and rel(i) is 1 if the i-th row is relevant,
+    else 0.
 
     References
     ----------
@@ -175,7 +184,7 @@ def _average_precision_at_r(
 
 
 class _Task(NamedTuple):
-    """Queries, the gallery they search and what is relevant to them."""
+    """Queries, the gallery they search, and the number of rows relevant to each."""
 
     queries: Tensor  # (n, d)
     gallery: Tensor  # (m, d)
@@ -191,12 +200,13 @@ def _mean_over_queries(
     distance = as_distance(distance)
     answerable = np.flatnonzero(task.n_relevant)
     if len(answerable) == 0:
-        alone = "no label in `labels` occurs twice"
-        apart = "`labels` and `gallery_labels` share no label"
+        alone = "no label occurs twice in `labels`"
+        apart = "`labels` and `gallery_labels` have no label in common"
         raise ValueError(
-            f"No query has a relevant row to find: {alone if task.leave_one_out else apart}."
+            f"No query has a relevant row: {alone if task.leave_one_out else apart}."
         )
-    # Queries with about the same R share a chunk, which then looks no deeper than it must.
+    # Queries with a similar R share a chunk, so that each chunk is ranked only as deep
+    # as needed.
     by_depth = answerable[np.argsort(task.n_relevant[answerable], kind="stable")]
     chunks = _ranked_relevance(task, by_depth, distance, depth)
     return float(
@@ -209,9 +219,9 @@ def _mean_over_queries(
 def _ranked_relevance(
     task: _Task, queries: IntArray, distance: Distance, depth: int | None
 ) -> Iterator[tuple[npt.NDArray[np.bool_], IntArray]]:
-    """Yield, a chunk of B queries at a time, which of the `depth` (None: R) nearest are relevant, and R.
+    """Yield, for chunks of B queries, which of the nearest rows are relevant, and R.
 
-    Shapes (B, depth) and (B,).
+    Shapes (B, depth) and (B,). A `depth` of None means the largest R of the chunk.
     """
     scale = _power_of_two_below(task.queries, task.gallery)
     distinct, copy_of = torch.unique(task.gallery * scale, dim=0, return_inverse=True)
@@ -223,13 +233,11 @@ def _ranked_relevance(
             _distance_matrix(task.queries[chunk] * scale, distinct, distance)
         )
         keys = order[:, copy_of].numpy()  # (B, m)
-        keys += (
-            task.query_labels[chunk, None] == task.gallery_labels
-        )  # the last bit: is it relevant?
+        # the last bit says whether the row is relevant
+        keys += task.query_labels[chunk, None] == task.gallery_labels
         if task.leave_one_out:
-            keys[np.arange(len(chunk)), chunk] = (
-                np.iinfo(np.int32).max - 1
-            )  # last and irrelevant
+            # the query itself comes last and is irrelevant
+            keys[np.arange(len(chunk)), chunk] = np.iinfo(np.int32).max - 1
         n_relevant = task.n_relevant[chunk]
         nearest = min(n_relevant.max() if depth is None else depth, n_gallery)
         ranked = np.sort(np.partition(keys, nearest - 1, axis=1)[:, :nearest], axis=1)
@@ -237,13 +245,13 @@ def _ranked_relevance(
 
 
 def _power_of_two_below(*rows: Tensor) -> float:
-    """Factor that brings all entries below 1, exactly, so that float32 can hold squared distances."""
+    """Power of 2 that scales all entries below 1, so that squares fit into float32."""
     peak = max(float(each.abs().max()) for each in rows)
     return 2.0 ** -max(math.frexp(peak)[1], -1000)
 
 
 def _order_codes(distances: Tensor) -> Tensor:
-    """Even int32 codes in the order of the distances: positive floats order like their bit patterns."""
+    """Even int32 codes that sort like the distances: the bits of positive floats do."""
     single = distances.float().clamp_(min=torch.finfo(torch.float32).tiny)
     return single.view(torch.int32).sub_(2**30).mul_(2)
 
@@ -251,17 +259,16 @@ def _order_codes(distances: Tensor) -> Tensor:
 def _distance_matrix(queries: Tensor, gallery: Tensor, distance: Distance) -> Tensor:
     """Distances that rank like `distance`, (B, m).
 
-    Where it ranks like the Euclidean one, by one matrix product of the rows as they are: not centered, so
-    that whole numbers (binary codes) stay exact.
+    For distances that rank like the Euclidean one, this is one matrix product of the
+    rows. They are not centered, so that integers (binary codes) stay exact.
     """
     if not isinstance(distance, RankedByEuclidean):
         return distance.pairwise(queries, gallery)
     left, right = distance.image(queries), distance.image(gallery)
     squares = left.square().sum(dim=1)[:, None] + right.square().sum(dim=1)  # (B, m)
     squares.addmm_(left, right.T, alpha=-2.0)
-    return (
-        squares if left is queries else squares.round_(decimals=12)
-    )  # images of equal rows may differ
+    # images of equal rows may differ by rounding
+    return squares if left is queries else squares.round_(decimals=12)
 
 
 def _check_task(
@@ -270,7 +277,7 @@ def _check_task(
     gallery: npt.ArrayLike | None,
     gallery_labels: npt.ArrayLike | None,
 ) -> _Task:
-    queries, query_labels = check_labelled("embeddings", embeddings, "labels", labels)
+    queries, query_labels = check_labeled("embeddings", embeddings, "labels", labels)
     if (gallery is None) != (gallery_labels is None):
         missing, given = (
             ("gallery", "gallery_labels")
@@ -278,19 +285,21 @@ def _check_task(
             else ("gallery_labels", "gallery")
         )
         raise ValueError(
-            f"`{given}` came without `{missing}`; pass both, or neither for leave-one-out retrieval."
+            f"`{given}` was passed without `{missing}`; pass both, or neither for "
+            "leave-one-out retrieval."
         )
     if gallery is None or gallery_labels is None:
         codes = np.unique(query_labels, return_inverse=True)[1]
         return _Task(
             queries, queries, codes, codes, np.bincount(codes)[codes] - 1, True
         )
-    rows, row_labels = check_labelled(
+    rows, row_labels = check_labeled(
         "gallery", gallery, "gallery_labels", gallery_labels
     )
     if rows.shape[1] != queries.shape[1]:
         raise ValueError(
-            f"`gallery` must have as many columns as `embeddings` ({queries.shape[1]}); got {rows.shape[1]}."
+            "`gallery` must have as many columns as `embeddings` "
+            f"({queries.shape[1]}); got {rows.shape[1]}."
         )
     codes = np.unique(np.concatenate([query_labels, row_labels]), return_inverse=True)[
         1
@@ -300,10 +309,10 @@ def _check_task(
     return _Task(queries, rows, query_codes, row_codes, n_relevant, False)
 
 
-def check_labelled(
+def check_labeled(
     name: str, embeddings: npt.ArrayLike, labels_name: str, labels: npt.ArrayLike
 ) -> tuple[Tensor, npt.NDArray[Any]]:
-    """Return embeddings as a float64 Tensor (n, d) and their labels (n,), or raise an error naming them."""
+    """Return embeddings as a float64 tensor (n, d), and labels (n,), or raise."""
     rows = np.array(embeddings, dtype=np.float64)
     codes = np.asarray(labels)
     if rows.ndim != 2 or rows.shape[1] == 0:
@@ -312,11 +321,12 @@ def check_labelled(
         )
     if codes.shape != rows.shape[:1]:
         raise ValueError(
-            f"`{labels_name}` must have a label per row of `{name}`, shape ({len(rows)},); got {codes.shape}."
+            f"`{labels_name}` must have one label per row of `{name}`, shape "
+            f"({len(rows)},); got {codes.shape}."
         )
     if not np.isfinite(rows).all():
         n_wrong = int((~np.isfinite(rows)).sum())
         raise ValueError(
-            f"`{name}` must be finite; {n_wrong} of its numbers are NaN or infinite."
+            f"`{name}` must be finite; {n_wrong} of its values are NaN or infinite."
         )
     return torch.from_numpy(rows), codes

@@ -31,7 +31,7 @@ __all__ = [
     "verification_auc_scorer",
 ]
 
-_PAIRS = 20_000  # that a classifier is asked about
+_PAIRS = 20_000  # that a classifier has to score
 
 
 def _embed(estimator: Any, X: Any) -> npt.NDArray[Any]:
@@ -41,7 +41,7 @@ def _embed(estimator: Any, X: Any) -> npt.NDArray[Any]:
 def _scored_pairs(
     estimator: Any, X: Any, y: npt.ArrayLike
 ) -> tuple[npt.ArrayLike, npt.NDArray[Any]]:
-    # a fixed draw of the pairs: a scorer has no random_state
+    # the pairs drawn are always the same, because a scorer has no random_state
     if isinstance(X, Pairs) and not is_classifier(estimator):
         embedded = estimator.transform(X)
         return y, -np.linalg.norm(
@@ -68,7 +68,7 @@ def r_precision_scorer(estimator: Any, X: Any, y: npt.ArrayLike) -> float:
 
 
 def recall_at_1_scorer(estimator: Any, X: Any, y: npt.ArrayLike) -> float:
-    """`recall_at_k` for k = 1 of ``estimator.transform(X)``, leave-one-out; for ``scoring=``."""
+    """`recall_at_k` with k = 1 of ``estimator.transform(X)``, leave-one-out."""
     return recall_at_k(_embed(estimator, X), y)
 
 
@@ -80,19 +80,21 @@ def verification_auc_scorer(estimator: Any, X: Any, y: npt.ArrayLike) -> float:
 
 
 def neg_eer_scorer(estimator: Any, X: Any, y: npt.ArrayLike) -> float:
-    """Minus the `eer` of verification, greater is better; for ``scoring=``."""
+    """Negative `eer` of verification, so that greater is better; for ``scoring=``."""
     return -eer(*_scored_pairs(estimator, X, y))
 
 
 def tar_at_far_scorer(
     estimator: Any, X: Any, y: npt.ArrayLike, *, far: float = 0.01
 ) -> float:
-    """`tar_at_far` of verification at 1 %; for ``scoring=``."""
+    """`tar_at_far` of verification, at 1% by default; for ``scoring=``."""
     return tar_at_far(*_scored_pairs(estimator, X, y), far=far)
 
 
 def make_tar_at_far_scorer(far: float) -> Callable[[Any, Any, npt.ArrayLike], float]:
-    """Make a scorer like `tar_at_far_scorer` for another false-accept rate; it can be pickled.
+    """Make a scorer like `tar_at_far_scorer` for another false-accept rate.
+
+    The scorer can be pickled.
 
     Parameters
     ----------

@@ -1,8 +1,10 @@
-"""Verification measures: how well a threshold on the score tells pairs of one class from pairs of two.
+"""Verification metrics: how well a threshold on the score separates pairs.
 
-`same` is 1 for two rows of one class and 0 for two of different classes, `score` is higher the more alike
-they are, and a pair is accepted as the same when its score is at least the threshold. FAR, the false-accept
-rate, is the share of different pairs accepted; FRR, the false-reject rate, that of same pairs rejected.
+`same` is 1 for two rows of the same class and 0 for two rows of different classes. A
+higher `score` means more similar, and a pair is accepted as the same if its score is at
+least the threshold. FAR, the false-accept rate, is the fraction of different pairs that
+are accepted; FRR, the false-reject rate, is the fraction of same pairs that are
+rejected.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from siamese_sklearn._checks import check_integer, check_number
 from siamese_sklearn._grouping import group_by_class
 from siamese_sklearn._typing import BoolArray, DoubleArray, IntArray
 from siamese_sklearn.distances import Distance, as_distance
-from siamese_sklearn.metrics._retrieval import CHUNK_BYTES, check_labelled
+from siamese_sklearn.metrics._retrieval import CHUNK_BYTES, check_labeled
 from siamese_sklearn.pairs._drawing import pair_places
 
 __all__ = [
@@ -32,29 +34,31 @@ __all__ = [
 def far_frr_curve(
     same: npt.ArrayLike, score: npt.ArrayLike
 ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-    """False-accept and false-reject rates at every threshold that makes a difference.
+    """False-accept and false-reject rates at every threshold that changes them.
 
     Parameters
     ----------
     same : array-like of shape (n,)
-        1 or True for pairs of one class, 0 or False for pairs of different classes; both must occur.
+        1 or True for pairs of the same class, 0 or False for pairs of different
+        classes; both must occur.
     score : array-like of shape (n,)
-        Higher means more alike.
+        Higher means more similar.
 
     Returns
     -------
     far, frr, thresholds : ndarray of shape (n_thresholds,)
-        Thresholds decrease: infinity, where nothing is accepted, then each distinct score; at the last one
-        all pairs are accepted. FAR never falls and FRR never rises along them.
+        The thresholds decrease: infinity, at which no pair is accepted, then each
+        distinct score; at the last one, all pairs are accepted. FAR never decreases and
+        FRR never increases along them.
 
     Raises
     ------
     ValueError
-        If a kind of pair is missing, or a score is NaN or infinite.
+        If there are no same or no different pairs, or if a score is NaN or infinite.
 
     See Also
     --------
-    sklearn.metrics.det_curve : The same rates without the end at infinity.
+    sklearn.metrics.det_curve : The same rates without the point at infinity.
 
     Examples
     --------
@@ -74,13 +78,14 @@ def far_frr_curve(
 def eer(same: npt.ArrayLike, score: npt.ArrayLike) -> float:
     """Equal error rate: where the false-accept rate equals the false-reject rate.
 
-    Between two neighbouring points of `far_frr_curve` both rates are taken as straight lines. `same`, `score`
-    and the errors are those of `far_frr_curve`.
+    Both rates are interpolated linearly between neighboring points of `far_frr_curve`.
+    `same`, `score` and the errors are those of `far_frr_curve`.
 
     Returns
     -------
     float
-        0 if some threshold separates the pairs, 0.5 if all scores are equal, 1 if the order is the reverse.
+        0 if some threshold separates the pairs, 0.5 if all scores are equal, 1 if the
+        order is reversed.
 
     Examples
     --------
@@ -88,7 +93,7 @@ def eer(same: npt.ArrayLike, score: npt.ArrayLike) -> float:
     0.3333333333333333
     """
     far, frr, _ = far_frr_curve(same, score)
-    after = int(np.argmax(far >= frr))  # never 0: the curve begins at far 0, frr 1
+    after = int(np.argmax(far >= frr))  # never 0: the curve starts at far 0, frr 1
     gap_before, gap_after = (frr - far)[after - 1], (frr - far)[after]
     share = gap_before / (gap_before - gap_after)
     return float(far[after - 1] + share * (far[after] - far[after - 1]))
@@ -97,14 +102,15 @@ def eer(same: npt.ArrayLike, score: npt.ArrayLike) -> float:
 def tar_at_far(same: npt.ArrayLike, score: npt.ArrayLike, far: float = 0.01) -> float:
     """Highest true-accept rate at a false-accept rate of at most `far`.
 
-    A threshold reaches it: nothing is interpolated. `same`, `score` and the errors are those of
-    `far_frr_curve`.
+    A threshold attains this rate; nothing is interpolated. `same`, `score` and the
+    errors are those of `far_frr_curve`.
 
     Parameters
     ----------
     same, score : array-like of shape (n,)
     far : float, default=0.01
-        Between 0 and 1. A rate below 1 / (number of different pairs) allows no false accept at all.
+        Between 0 and 1. Below 1 / (number of different pairs), no false accept is
+        allowed.
 
     Returns
     -------
@@ -124,13 +130,12 @@ def tar_at_far(same: npt.ArrayLike, score: npt.ArrayLike, far: float = 0.01) -> 
 def accept_counts(
     same: npt.ArrayLike, score: npt.ArrayLike
 ) -> tuple[IntArray, IntArray, DoubleArray]:
-    """Count the different pairs and the same pairs accepted at each threshold of `far_frr_curve`."""
+    """Count the accepted different and same pairs at each threshold of the curve."""
     is_same, values = check_scored_pairs(same, score)
     order = np.argsort(-values, kind="stable")
     values = values[order]
-    n_accepted = np.append(
-        np.flatnonzero(values[1:] != values[:-1]) + 1, len(values)
-    )  # equal scores go together
+    # equal scores are accepted together
+    n_accepted = np.append(np.flatnonzero(values[1:] != values[:-1]) + 1, len(values))
     true_accepts = np.append(0, np.cumsum(is_same[order])[n_accepted - 1])
     false_accepts = np.append(0, n_accepted) - true_accepts
     return false_accepts, true_accepts, np.append(np.inf, values[n_accepted - 1])
@@ -142,11 +147,11 @@ def check_scored_pairs(
     kinds, values = np.asarray(same), np.asarray(score, dtype=np.float64)
     if kinds.ndim != 1 or kinds.shape != values.shape:
         raise ValueError(
-            f"`same` and `score` must have one shape (n,); got {kinds.shape} and {values.shape}."
+            "`same` and `score` must have the same shape (n,); "
+            f"got {kinds.shape} and {values.shape}."
         )
-    legal = np.isin(kinds, (0, 1)) & (
-        kinds.dtype.kind not in "US"
-    )  # isin takes "1" for 1
+    # isin would accept "1" for 1
+    legal = np.isin(kinds, (0, 1)) & (kinds.dtype.kind not in "US")
     if not legal.all():
         found = list(dict.fromkeys(kinds[~legal].tolist()))[:3]
         raise ValueError(
@@ -155,12 +160,13 @@ def check_scored_pairs(
     is_same = kinds.astype(bool)
     if is_same.all() or not is_same.any():
         raise ValueError(
-            f"`same` must hold both kinds of pairs, 1 (same) and 0 (different); got {int(is_same.sum())} "
-            f"same and {int((~is_same).sum())} different."
+            "`same` must contain both kinds of pairs, 1 (same) and 0 (different); got "
+            f"{int(is_same.sum())} same and {int((~is_same).sum())} different."
         )
     if not np.isfinite(values).all():
         raise ValueError(
-            f"`score` must be finite; {int((~np.isfinite(values)).sum())} are NaN or infinite."
+            f"`score` must be finite; {int((~np.isfinite(values)).sum())} of its "
+            "values are NaN or infinite."
         )
     return is_same, values
 
@@ -173,20 +179,24 @@ def pair_scores(
     max_pairs: int = 1_000_000,
     random_state: int | np.random.RandomState | None = None,
 ) -> tuple[IntArray, DoubleArray]:
-    """Score pairs of rows by minus their distance, for the measures of verification.
+    """Score pairs of rows by their negative distance, for verification metrics.
 
     Parameters
     ----------
     embeddings : array-like of shape (n, d)
+        The rows.
     labels : array-like of shape (n,)
+        The class of each row, numbers or strings.
     distance : {"euclidean", "sqeuclidean", "manhattan", "cosine"}, default="euclidean"
+        The distance between the rows of a pair.
     max_pairs : int, default=1_000_000
-        Where there are more pairs than this, so many are drawn: half of them same and half different, or, if
-        there are too few of one kind, all of it and more of the other. Each kind is drawn uniformly without
-        replacement: FAR, FRR, EER and AUC look at each kind by itself, so the mix does not bias them
-        (accuracy depends on it).
+        If there are more pairs, this number is drawn: half same and half different; if
+        there are too few of one kind, all of these and more of the other kind. Each
+        kind is drawn uniformly without replacement. FAR, FRR, EER and AUC consider each
+        kind separately, so the proportion of the kinds does not bias them (accuracy
+        depends on it).
     random_state : int, RandomState or None, default=None
-        Used only where pairs are drawn.
+        Used only if pairs are drawn.
 
     Returns
     -------
@@ -202,15 +212,14 @@ def pair_scores(
     >>> score
     array([-1., -3., -2.])
     """
-    rows, row_labels = check_labelled("embeddings", embeddings, "labels", labels)
+    rows, row_labels = check_labeled("embeddings", embeddings, "labels", labels)
     check_integer("max_pairs", max_pairs, low=2)
     measure = as_distance(distance)
     rng = check_random_state(random_state)
     order, start, count = group_by_class(np.unique(row_labels, return_inverse=True)[1])
     after = np.arange(1, len(order) + 1)
-    class_end = np.repeat(
-        start + count, count
-    )  # (n,), the place after the last of its class
+    # (n,), the place after the last row of its class
+    class_end = np.repeat(start + count, count)
     n_same, n_different = (
         int((class_end - after).sum()),
         int((len(order) - class_end).sum()),
@@ -232,7 +241,7 @@ def pair_scores(
 
 
 def _draw_distinct(population: int, size: int, rng: np.random.RandomState) -> IntArray:
-    """Draw `size` of range(population) uniformly without replacement, in memory that `size` bounds."""
+    """Draw `size` of range(population) without replacement, in O(size) memory."""
     if size == population:
         return np.arange(population, dtype=np.int64)
     if population <= 4 * size:

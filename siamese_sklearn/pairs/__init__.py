@@ -1,4 +1,4 @@
-"""Pairs and triplets: containers, how to make them out of labelled rows, one transformer for all sides."""
+"""Pairs and triplets: containers, functions that make them, and PairTransformer."""
 
 from siamese_sklearn.pairs._containers import Pairs, Triplets
 from siamese_sklearn.pairs._making import make_pairs, make_triplets

@@ -1,4 +1,4 @@
-"""Pairs and Triplets: rows that belong together, held side by side and indexed like one array."""
+"""Pairs and Triplets: rows that belong together, side by side, indexed as one array."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from scipy import sparse
 
 __all__ = ["Pairs", "Side", "Sides", "Triplets", "as_side", "take_rows"]
 
-Side: TypeAlias = Any  # an array of any ndim >= 1, a memmap, a pandas or polars frame or series, a CSR matrix
+# An array with at least one dimension, a memmap, a pandas or polars data frame or
+# series, or a CSR matrix.
+Side: TypeAlias = Any
 RowKey: TypeAlias = slice | Sequence[int] | npt.NDArray[Any] | tuple[Any, EllipsisType]
 
 
 def as_side(name: str, values: Any) -> Side:
-    """Rows of one side: frames, series and memory maps as they are, sparse as CSR, all else as an array."""
+    """Return a frame, series or memmap as is, other values as CSR matrix or array."""
     is_sparse: bool = sparse.issparse(values)
     if is_sparse:
         return values.tocsr()
-    # a LazyFrame has no shape, hence no rows to take
+    # a LazyFrame has no shape, so its rows cannot be indexed
     is_polars = type(values).__module__.split(".")[0] == "polars" and hasattr(
         values, "shape"
     )
@@ -33,32 +35,33 @@ def as_side(name: str, values: Any) -> Side:
     array = np.asarray(values)
     if array.ndim == 0:
         raise TypeError(
-            f"`{name}` must have rows (an array of one dimension or more, a data frame, a sparse matrix); "
-            f"got {type(values).__name__}, which has none."
+            f"`{name}` must have rows (an array with at least one dimension, a data "
+            f"frame, a sparse matrix); got {type(values).__name__}, which has none."
         )
     return array
 
 
 def take_rows(side: Side, rows: slice | int | npt.NDArray[np.intp]) -> Any:
-    """Rows of one side by position, whatever its index labels are."""
+    """Rows of one side by position, whatever its index labels."""
     return side.iloc[rows] if isinstance(side, pd.DataFrame | pd.Series) else side[rows]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Sides:
-    """Named sides with equally many rows, indexed by row: what `Pairs` and `Triplets` have in common."""
+    """Named sides with the same number of rows, indexed by row; base of `Pairs`."""
 
     def __post_init__(self) -> None:
         for name in self._names:
             object.__setattr__(self, name, as_side(name, getattr(self, name)))
         lengths = [side.shape[0] for side in self.sides]
         if len(set(lengths)) > 1:
-            came = ", ".join(
+            got = ", ".join(
                 f"`{name}` has {length}"
                 for name, length in zip(self._names, lengths, strict=True)
             )
             raise ValueError(
-                f"The sides of {type(self).__name__} must have equally many rows; {came}."
+                f"The sides of {type(self).__name__} must have the same number of "
+                f"rows; {got}."
             )
 
     @property
@@ -72,7 +75,7 @@ class Sides:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Number of rows, number of sides."""
+        """Number of rows, and number of sides."""
         return len(self), len(self._names)
 
     @property
@@ -86,12 +89,12 @@ class Sides:
         Parameters
         ----------
         function : callable
-            Takes one side, returns the side that takes its place.
+            Takes one side and returns its replacement.
 
         Returns
         -------
         sides : same type as self
-            The results, which must have equally many rows.
+            The results. They must have the same number of rows.
         """
         return type(self)(*(function(side) for side in self.sides))
 
@@ -105,11 +108,11 @@ class Sides:
     def __getitem__(self, key: Any) -> Any:
         name = type(self).__name__
         if isinstance(key, tuple):
-            if (
-                len(key) != 2 or key[1] is not Ellipsis
-            ):  # scikit-learn takes rows as X[rows, ...]
+            # scikit-learn indexes rows as X[rows, ...]
+            if len(key) != 2 or key[1] is not Ellipsis:
                 raise IndexError(
-                    f"{name} are indexed by row only; their sides are {self._attributes}."
+                    f"{name} are indexed by row only; their sides are "
+                    f"{self._attributes}."
                 )
             key = key[0]
         if isinstance(key, numbers.Integral):
@@ -119,27 +122,29 @@ class Sides:
                 )
             return tuple(take_rows(side, int(key) % len(self)) for side in self.sides)
         if not isinstance(key, slice):
-            # for all kinds of sides alike: masks, lists and negative numbers become positions within bounds
+            # masks, lists and negative numbers become positions, for all kinds of sides
             key, given = np.arange(len(self))[key], key
             if key.ndim != 1:
                 raise IndexError(
-                    f"{name} take a slice, a mask or a list of rows; got {given!r}."
+                    f"{name} must be indexed by a slice, a mask or a list of rows; "
+                    f"got {given!r}."
                 )
         return self.map(lambda side: take_rows(side, key))
 
     def __iter__(self) -> Iterator[NoReturn]:
-        # without this, two rows would unpack silently as if they were the two sides
+        # without this, two rows would silently unpack as if they were the two sides
         raise TypeError(
-            f"{type(self).__name__} cannot be iterated or unpacked; use {self._attributes}."
+            f"{type(self).__name__} cannot be iterated or unpacked; use "
+            f"{self._attributes}."
         )
 
     def __array__(
         self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
     ) -> NoReturn:
         raise TypeError(
-            f"{type(self).__name__} cannot become one array: they have {len(self._names)} sides, "
-            f"{self._attributes}. To use a scikit-learn transformer on each side, wrap it, "
-            "e.g. PairTransformer(StandardScaler())."
+            f"{type(self).__name__} cannot be converted to one array: they have "
+            f"{len(self._names)} sides, {self._attributes}. To apply a scikit-learn "
+            "transformer to each side, wrap it: PairTransformer(StandardScaler())."
         )
 
     def __repr__(self) -> str:
@@ -156,17 +161,19 @@ class Sides:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Pairs(Sides):
-    """Pairs of things: row i of one side belongs with row i of the other.
+    """Pairs of rows: row i of `left` is compared with row i of `right`.
 
-    The `X` of verification ("are these two the same?"). It has the length, the shape and the indexing by row
-    that scikit-learn asks of `X`, so that ``train_test_split``, ``cross_val_score``, ``GridSearchCV``,
-    ``CalibratedClassifierCV`` and the like take it as it is. The sides may differ in shape and in type.
+    Use it as `X` for verification ("are these two the same?"). It has the length, shape
+    and row indexing that scikit-learn expects, so ``train_test_split``,
+    ``cross_val_score``, ``GridSearchCV``, ``CalibratedClassifierCV`` and similar tools
+    accept it. The two sides may differ in shape and type.
 
     Parameters
     ----------
-    left, right : array-like of shape (n, ...), data frame, series or sparse matrix of n rows
-        The two sides. Arrays, memory maps and pandas or polars containers are held without a copy, sparse
-        matrices as CSR; lists become arrays.
+    left, right : array-like, data frame, series or sparse matrix
+        The two sides, each with n rows. Arrays, memory maps and pandas or polars
+        containers are not copied. Sparse matrices are converted to CSR, and lists to
+        arrays.
 
     Attributes
     ----------
@@ -182,18 +189,20 @@ class Pairs(Sides):
     ValueError
         If the sides have different numbers of rows.
     TypeError
-        If a side has no rows, or on iteration, unpacking and conversion to one array: use `left` and `right`.
+        If a side has no rows; also on iteration, unpacking and conversion to one array:
+        use `left` and `right` instead.
 
     See Also
     --------
     Triplets : The same with three sides.
-    make_pairs : Pairs out of labelled rows.
+    make_pairs : Pairs from labeled rows.
     PairTransformer : One transformer for both sides.
 
     Notes
     -----
-    A slice, mask or array of positions gives `Pairs`; one position gives the tuple ``(left_row, right_row)``.
-    Pairs compare by identity, and their sides cannot be reassigned.
+    A slice, a mask or an array of positions returns `Pairs`; a single position returns
+    the tuple ``(left_row, right_row)``. Pairs compare by identity, and their sides
+    cannot be reassigned.
 
     Examples
     --------
@@ -215,14 +224,15 @@ class Pairs(Sides):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Triplets(Sides):
-    """Triplets of things: an anchor, one that is the same, and one that is different.
+    """Triplets of rows: an anchor, one that is the same, and one that is different.
 
-    Indexed by row like `Pairs`, and taken by scikit-learn's model selection alike.
+    Like `Pairs`, indexed by row and accepted by scikit-learn's model selection.
 
     Parameters
     ----------
-    anchor, positive, negative : array-like of shape (n, ...), data frame, series or sparse matrix of n rows
-        Row i of `positive` is the same as row i of `anchor`, row i of `negative` is not.
+    anchor, positive, negative : array-like, data frame, series or sparse matrix
+        The three sides, each with n rows. Row i of `positive` is the same as row i of
+        `anchor`; row i of `negative` is different.
 
     Attributes
     ----------
@@ -238,12 +248,12 @@ class Triplets(Sides):
     ValueError
         If the sides have different numbers of rows.
     TypeError
-        If a side has no rows, or on iteration, unpacking and conversion to one array.
+        If a side has no rows; also on iteration, unpacking and conversion to one array.
 
     See Also
     --------
     Pairs : The same with two sides.
-    make_triplets : Triplets out of labelled rows.
+    make_triplets : Triplets from labeled rows.
 
     Examples
     --------

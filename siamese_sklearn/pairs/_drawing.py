@@ -1,4 +1,4 @@
-"""Drawing pairs of row numbers out of labels."""
+"""Drawing pairs of row numbers from labels."""
 
 from __future__ import annotations
 
@@ -19,14 +19,12 @@ __all__ = [
 ]
 
 _MOST_OF_A_KIND = 10_000
-_MOST_FOR_RATES = (
-    200_000  # of a kind; the false-accept rate is known to one in that many
-)
+_MOST_FOR_RATES = 200_000  # of each kind: resolves false-accept rates of 1 in 200,000
 _DRAWS_PER_ROW = 10
 
 
 def count_pairs(labels: IntArray) -> tuple[int, int]:
-    """How many same and how many different pairs rows with these labels, 0, ..., K - 1, can make."""
+    """Count the same and the different pairs of rows with labels 0, ..., K - 1."""
     counts = np.bincount(labels)
     n_same = int((counts * (counts - 1) // 2).sum())
     return n_same, len(labels) * (len(labels) - 1) // 2 - n_same
@@ -35,9 +33,10 @@ def count_pairs(labels: IntArray) -> tuple[int, int]:
 def draw_pairs(
     labels: IntArray, n_same: int, n_different: int, rng: np.random.Generator
 ) -> IntArray:
-    """Row numbers of pairs, (n_same + n_different, 2), the same ones first, drawn as `make_pairs` does.
+    """Draw row numbers of pairs, (n_same + n_different, 2), as `make_pairs` does.
 
-    Labels are 0, ..., K - 1; there have to be as many pairs, see `count_pairs`.
+    The same pairs come first. Labels are 0, ..., K - 1. There must be as many pairs of
+    each kind, see `count_pairs`.
     """
     return np.concatenate(
         [_same_pairs(labels, n_same, rng), _different_pairs(labels, n_different, rng)]
@@ -47,13 +46,13 @@ def draw_pairs(
 def balanced_pairs(
     labels: IntArray, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """Row numbers (n, 2) of equally many same and different pairs, and which are the same (n,)."""
+    """Draw equal numbers of same and different pairs, (n, 2); and `same`, (n,)."""
     n_each = min(*count_pairs(labels), _MOST_OF_A_KIND)
     return draw_pairs(labels, n_each, n_each, rng), _kinds(n_each, n_each)
 
 
 def many_pairs(labels: IntArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-    """Row numbers (n, 2) of pairs for rates, which the balance of the kinds does not change, and `same`."""
+    """Draw pairs in any balance, to estimate rates, (n, 2); and `same`, (n,)."""
     n_same, n_different = count_pairs(labels)
     n_same, n_different = (
         min(n_same, _MOST_FOR_RATES),
@@ -65,9 +64,10 @@ def many_pairs(labels: IntArray, rng: np.random.Generator) -> tuple[IntArray, In
 def held_out_pairs(
     labels: IntArray, held: IntArray, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """Pairs that say how the network does on rows it was not trained on, as many same as different.
+    """Draw pairs that show how the network performs on rows it was not trained on.
 
-    Both rows are held out. If that leaves most held-out rows without another one of their class, each
+    There are equal numbers of same and different pairs. Both rows of a pair are held
+    out; but if most held-out rows have no other held-out row of their class, each
     held-out row is paired with rows of all the data.
 
     Parameters
@@ -75,7 +75,7 @@ def held_out_pairs(
     labels : array of shape (n,)
         Class numbers of all rows.
     held : array of int
-        The rows held out.
+        The held-out rows.
     rng : numpy.random.Generator
 
     Returns
@@ -96,7 +96,7 @@ def held_out_pairs(
 def _pairs_with_all(
     labels: IntArray, held: IntArray, rng: np.random.Generator
 ) -> tuple[IntArray, IntArray]:
-    """Pair each held-out row with a few rows of its class, and as many of the others."""
+    """Pair each held-out row with a few rows of its class, and as many other rows."""
     by_class, start, count = group_by_class(labels)
     place = np.empty_like(by_class)
     place[by_class] = np.arange(len(labels))
@@ -104,9 +104,8 @@ def _pairs_with_all(
     queries = held[size[held] > 1]
     n_draws = int(np.clip(_MOST_OF_A_KIND // len(queries), 1, _DRAWS_PER_ROW))
     rows = np.repeat(queries, n_draws)
-    step = 1 + rng.integers(
-        size[rows] - 1
-    )  # around the ring of the class, never back to the row itself
+    # steps around the ring of the class, never back to the row itself
+    step = 1 + rng.integers(size[rows] - 1)
     same = start[rows] + (place[rows] - start[rows] + step) % size[rows]
     beyond = start[rows] + size[rows] + rng.integers(len(labels) - size[rows])
     different = beyond % len(labels)
@@ -132,11 +131,12 @@ def pair_places(number: IntArray, first: IntArray, n_partners: IntArray) -> IntA
 
     Examples
     --------
-    >>> pair_places(np.array([0, 2]), first=np.array([1, 2, 3]), n_partners=np.array([2, 1, 0]))
+    >>> first, n_partners = np.array([1, 2, 3]), np.array([2, 1, 0])
+    >>> pair_places(np.array([0, 2]), first, n_partners)
     array([[0, 1],
            [1, 2]])
     """
-    last = np.cumsum(n_partners)  # (n,), pairs up to and with this place
+    last = np.cumsum(n_partners)  # (n,), pairs up to and including this place
     place = np.searchsorted(last, number, side="right")
     return np.column_stack(
         [place, first[place] + n_partners[place] - (last[place] - number)]
@@ -148,11 +148,12 @@ def _kinds(n_same: int, n_different: int) -> IntArray:
 
 
 def _same_pairs(labels: IntArray, n_pairs: int, rng: np.random.Generator) -> IntArray:
-    """Distinct pairs of one class (n_pairs, 2).
+    """Draw distinct pairs of rows of the same class, (n_pairs, 2).
 
-    Stand the c rows of a class in a ring. Step 1 pairs each row with the next one, step 2 with the next but
-    one, and so on up to c // 2: each unordered pair comes once, as pair number ``(step - 1) * c + place``.
-    All classes take as many steps as are needed, and the last step is thinned out at random.
+    Arrange the c rows of a class in a ring. Step 1 pairs each row with its successor,
+    step 2 with the successor of that, and so on up to step c // 2. Each unordered pair
+    occurs once, as pair number ``(step - 1) * c + place``. All classes use the number
+    of steps that is needed, and the last step is thinned out at random.
     """
     order, start, counts = group_by_class(labels, rng)
     possible = counts * (counts - 1) // 2  # (K,)
@@ -174,9 +175,10 @@ def _same_pairs(labels: IntArray, n_pairs: int, rng: np.random.Generator) -> Int
 def _different_pairs(
     labels: IntArray, n_pairs: int, rng: np.random.Generator
 ) -> IntArray:
-    """Distinct pairs of different classes (n_pairs, 2), uniformly: distinct numbers, then their rows.
+    """Draw distinct pairs of rows of different classes uniformly, (n_pairs, 2).
 
-    With the rows in order of class, the partners of a row are all those behind its own class.
+    Distinct pair numbers are drawn and converted to rows. With the rows ordered by
+    class, the partners of a row are all rows after its class.
     """
     order, start, counts = group_by_class(labels, rng)
     behind = (start + counts)[labels[order]]  # (n,)

@@ -1,4 +1,4 @@
-"""Making pairs and triplets out of labelled rows."""
+"""Making pairs and triplets from labeled rows."""
 
 from __future__ import annotations
 
@@ -21,51 +21,57 @@ __all__ = ["make_pairs", "make_triplets"]
 def make_pairs(
     X: Any, y: npt.ArrayLike, *, n_pairs: int | None = None, random_state: Any = None
 ) -> tuple[Pairs, IntArray]:
-    """Make pairs out of labelled rows, as many same as different.
+    """Make pairs from labeled rows, half of them same and half different.
 
-    No pair comes twice, in either order, and no row is paired with itself. The same pairs are balanced over
-    rows: a class takes part by its number of rows, not by its much larger number of pairs, and the rows of a
-    class have equally many partners (plus or minus two) until its pairs are used up; with the default
-    `n_pairs` each row of a class of two or more rows has one. The different pairs are drawn uniformly out of
-    all pairs of rows of different classes; rows that are alone in their class take part in these only.
+    No pair occurs twice, in either order, and no row is paired with itself.
 
-    Split into training and test rows first and make pairs of each: pairs that share rows must not be on both
-    sides.
+    The same pairs are balanced over rows. A class contributes in proportion to its
+    number of rows, not to its much larger number of pairs, and the rows of a class have
+    the same number of partners, plus or minus two, until the pairs of the class are
+    used up. With the default `n_pairs`, each row has at least one partner of its class,
+    if there is one.
+
+    The different pairs are drawn uniformly from all pairs of rows of different classes.
+    A row that is alone in its class occurs only in these.
+
+    Split the data into training and test rows first, and make pairs of each part, so
+    that no row occurs in both.
 
     Parameters
     ----------
     X : array-like of shape (n, ...), data frame, series or sparse matrix of n rows
-        The things to pair, of any kind that `Pairs` holds.
+        The rows to pair, of any kind that `Pairs` accepts.
     y : array-like of shape (n,)
-        Their labels, of any kind.
+        The class labels of the rows.
     n_pairs : int, default=None
-        How many pairs: an even number, ``2 * n`` if None. Where `y` allows fewer same pairs, or fewer
-        different ones, than half of that, all of these are used and as many of the other kind, fewer pairs in
-        total.
+        Number of pairs, which must be even; ``2 * n`` if None. If `y` does not allow
+        half as many pairs of one kind, all of these are used together with an equal
+        number of the other kind, so that there are fewer pairs in total.
     random_state : int, RandomState instance or None, default=None
-        Fix it to get the same pairs again.
+        Pass an int to get the same pairs in every call.
 
     Returns
     -------
     pairs : Pairs of shape (n_pairs, 2)
-        In random order; which of the two rows is on the left is random too.
+        In random order. Which of the two rows is on the left is random, too.
     same : ndarray of shape (n_pairs,), int64
-        1 where both sides are of one class, 0 where not.
+        1 if both sides are of the same class, else 0.
 
     Raises
     ------
     ValueError
-        If `y` has fewer than two classes, no class of two rows, or another length than `X`, if it is
-        continuous, or if `n_pairs` is odd or below 2.
+        If `y` has fewer than two classes, no class with two rows, or a different length
+        than `X`; if it is continuous; or if `n_pairs` is odd or less than 2.
 
     See Also
     --------
-    make_triplets : An anchor, one of its class and one of another.
+    make_triplets : An anchor, a row of its class, and a row of another class.
 
     Examples
     --------
     >>> from siamese_sklearn.pairs import make_pairs
-    >>> pairs, same = make_pairs([[0], [1], [10], [11]], ["a", "a", "b", "b"], random_state=0)
+    >>> X, y = [[0], [1], [10], [11]], ["a", "a", "b", "b"]
+    >>> pairs, same = make_pairs(X, y, random_state=0)
     >>> len(pairs), int(same.sum())
     (4, 2)
     >>> bool((abs(pairs.left - pairs.right)[same == 1] == 1).all())
@@ -81,9 +87,8 @@ def make_pairs(
         )
     n_each = min(n_pairs // 2, *count_pairs(labels))
     rows = draw_pairs(labels, n_each, n_each, rng)
-    rows = rng.permuted(
-        rows, axis=1
-    )  # a fair coin decides which row of a pair is on the left
+    # choose at random which row of a pair is on the left
+    rows = rng.permuted(rows, axis=1)
     shuffled = rng.permutation(2 * n_each)
     left, right = rows[shuffled].T
     return Pairs(take_rows(side, left), take_rows(side, right)), (
@@ -94,22 +99,23 @@ def make_pairs(
 def make_triplets(
     X: Any, y: npt.ArrayLike, *, n_triplets: int | None = None, random_state: Any = None
 ) -> Triplets:
-    """Make triplets out of labelled rows: an anchor, a row of its class, a row of another.
+    """Make triplets from labeled rows: an anchor, a positive and a negative.
 
-    Every row of a class of two or more rows is the anchor equally often, plus or minus one. The positive is
-    any other row of its class and the negative any row of another class, uniformly. A triplet comes twice
-    only if its anchor comes up more often than it has different triplets.
+    Each row of a class with two or more rows is the anchor equally often, plus or minus
+    one. The positive is drawn uniformly from the other rows of its class, and the
+    negative from the rows of other classes. A triplet occurs twice only if its anchor
+    is used more often than it has distinct triplets.
 
     Parameters
     ----------
     X : array-like of shape (n, ...), data frame, series or sparse matrix of n rows
-        The things to put together, of any kind that `Triplets` holds.
+        The rows to combine, of any kind that `Triplets` accepts.
     y : array-like of shape (n,)
-        Their labels, of any kind.
+        The class labels of the rows.
     n_triplets : int, default=None
-        How many triplets; one for each row that has a positive if None.
+        Number of triplets. None makes one for each row that has a positive.
     random_state : int, RandomState instance or None, default=None
-        Fix it to get the same triplets again.
+        Pass an int to get the same triplets in every call.
 
     Returns
     -------
@@ -119,17 +125,18 @@ def make_triplets(
     Raises
     ------
     ValueError
-        If `y` has fewer than two classes, no class of two rows, or another length than `X`, if it is
-        continuous, or if `n_triplets` is below 1.
+        If `y` has fewer than two classes, no class with two rows, or a different length
+        than `X`; if it is continuous; or if `n_triplets` is less than 1.
 
     See Also
     --------
-    make_pairs : As many same as different pairs.
+    make_pairs : Half same and half different pairs.
 
     Examples
     --------
     >>> from siamese_sklearn.pairs import make_triplets
-    >>> triplets = make_triplets([[0], [1], [10], [11]], ["a", "a", "b", "b"], random_state=0)
+    >>> X, y = [[0], [1], [10], [11]], ["a", "a", "b", "b"]
+    >>> triplets = make_triplets(X, y, random_state=0)
     >>> sorted(triplets.anchor.ravel().tolist())
     [0, 1, 10, 11]
     >>> abs(triplets.anchor - triplets.positive).ravel().tolist()
@@ -145,7 +152,7 @@ def make_triplets(
 def _check_rows(
     X: Any, y: npt.ArrayLike, random_state: Any
 ) -> tuple[Side, IntArray, np.random.Generator]:
-    """Rows, their labels as 0..K-1, and a generator of our own."""
+    """Return the rows, their labels as 0, ..., K - 1, and a random generator."""
     side = as_side("X", X)
     y = column_or_1d(y)
     check_consistent_length(side, y)
@@ -154,12 +161,14 @@ def _check_rows(
     if len(classes) < 2:
         found = "1 class" if len(classes) else "0 classes"
         raise ValueError(
-            f"`y` must have at least 2 classes for anything to be different; got {found}."
+            "`y` must have at least 2 classes, so that there are rows of different "
+            f"classes; got {found}."
         )
     if counts.max() < 2:
         raise ValueError(
-            "`y` must have a class of at least 2 rows for anything to be the same; each "
-            f"of its {len(classes)} classes has 1 sample. Measured values need grouping into classes first."
+            "`y` must have at least one class with 2 rows, so that there are rows of "
+            f"the same class; each of its {len(classes)} classes has 1 sample. Pass "
+            "class labels, not row numbers or continuous values."
         )
     seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
     return side, labels.astype(np.int64), np.random.default_rng(seed)
@@ -168,15 +177,15 @@ def _check_rows(
 def _triplets(
     labels: IntArray, n_triplets: int | None, rng: np.random.Generator
 ) -> IntArray:
-    """Anchor, positive, negative (n_triplets, 3).
+    """Draw anchors, positives and negatives, (n_triplets, 3).
 
-    An anchor has (c - 1)(n - c) triplets, c the size of its class. They are numbered and cut into as many
-    equal parts as the anchor comes up, and one is drawn out of each part: distinct where that is possible.
+    An anchor in a class of c rows has (c - 1)(n - c) triplets. They are numbered and
+    divided into as many equal parts as the anchor is used, and one is drawn from each
+    part, so that they are distinct if that is possible.
     """
     order, start, counts = group_by_class(labels, rng)
-    anchors = rng.permutation(
-        np.flatnonzero(counts[labels[order]] > 1)
-    )  # places in `order`
+    # places in `order`
+    anchors = rng.permutation(np.flatnonzero(counts[labels[order]] > 1))
     times, rest = divmod(
         len(anchors) if n_triplets is None else n_triplets, len(anchors)
     )

@@ -24,37 +24,39 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def _if_inner_has(name: str) -> Callable[[Method], Method]:
-    """Let a method exist only where the transformer has the one of that name."""
+    """Make a method available only if the transformer has a method of that name."""
     decorator: Callable[[Method], Method] = available_if(
         lambda self: hasattr(getattr(self, "transformer_", self.transformer), name)
     )
     return decorator
 
 
-# scikit-learn's own wrapping of the output is off: the inner transformer does it, for each side
+# The inner transformer wraps its output itself, for each side, so scikit-learn's
+# automatic wrapping is off.
 class PairTransformer(
     TransformerMixin, MetaEstimatorMixin, BaseEstimator, auto_wrap_output_keys=None
 ):  # type: ignore[call-arg]
-    """Apply one transformer to both sides of `Pairs`, and to plain X as it is.
+    """Apply one transformer to both sides of `Pairs`, or to plain X.
 
-    The way to put a scaler, a decomposition or a vectoriser before a pair classifier inside a Pipeline. Both
-    sides are seen as one set of things: the transformer is fitted on the rows of all sides together and then
-    applied to each, so the order within a pair does not matter. `Triplets` are treated alike.
+    Use it to put a scaler, a decomposition or a vectorizer before a pair classifier in
+    a Pipeline. The transformer is fitted on the rows of both sides together and then
+    applied to each side, so the order within a pair does not matter. `Triplets` are
+    handled in the same way.
 
     Parameters
     ----------
     transformer : transformer instance
-        Any scikit-learn transformer. It is cloned, never fitted itself. Its parameters are reached as
-        ``transformer__<name>``.
+        Any scikit-learn transformer. A clone of it is fitted, never the instance
+        itself. Its parameters are available as ``transformer__<name>``.
 
     Attributes
     ----------
     transformer_ : transformer
         The fitted clone.
     n_features_in_ : int
-        Number of features of a side, where the transformer has it.
+        Number of features of a side, if the transformer has this attribute.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, where the transformer has them.
+        Names of the features, if the transformer has this attribute.
 
     See Also
     --------
@@ -62,15 +64,17 @@ class PairTransformer(
 
     Notes
     -----
-    The `y` that comes with pairs tells which pairs are the same; it says nothing about a single row and is
-    not handed on. The `y` that comes with plain X is. Two kinds of things, whose rows differ in shape, take
-    two transformers: make ``Pairs(a.transform(pairs.left), b.transform(pairs.right))`` outside.
+    The `y` of pairs says which pairs are the same. It says nothing about a single row,
+    so it is not passed on to the transformer; the `y` of plain X is. If the sides
+    differ in shape, transform each with its own transformer outside of the Pipeline:
+    ``Pairs(a.transform(pairs.left), b.transform(pairs.right))``.
 
     Examples
     --------
     >>> from sklearn.preprocessing import MinMaxScaler
     >>> from siamese_sklearn.pairs import Pairs, PairTransformer
-    >>> scaled = PairTransformer(MinMaxScaler()).fit_transform(Pairs([[0.0], [1.0]], [[4.0], [2.0]]))
+    >>> pairs = Pairs([[0.0], [1.0]], [[4.0], [2.0]])
+    >>> scaled = PairTransformer(MinMaxScaler()).fit_transform(pairs)
     >>> scaled.left.ravel(), scaled.right.ravel()
     (array([0.  , 0.25]), array([1. , 0.5]))
     """
@@ -83,10 +87,10 @@ class PairTransformer(
 
         Parameters
         ----------
-        X : Pairs, Triplets, or whatever the transformer takes
-            Sides must be of one kind and their rows of one shape.
+        X : Pairs, Triplets, or any input of the transformer
+            Sides must be of the same type, with rows of the same shape.
         y : array-like of shape (n,), default=None
-            Handed on for plain X, ignored for Pairs and Triplets.
+            Passed on for plain X, ignored for Pairs and Triplets.
 
         Returns
         -------
@@ -95,8 +99,8 @@ class PairTransformer(
         Raises
         ------
         ValueError
-            If the sides differ in kind, in columns or in the shape of their rows, or if the transformer needs
-            a `y` and X is Pairs or Triplets.
+            If the sides differ in type, in columns or in the shape of their rows; or if
+            the transformer requires `y` and X is Pairs or Triplets.
         """
         transformer = clone(self.transformer)
         if isinstance(X, Sides):
@@ -112,7 +116,7 @@ class PairTransformer(
 
         Parameters
         ----------
-        X : Pairs, Triplets, or whatever the transformer takes
+        X : Pairs, Triplets, or any input of the transformer
             As in `fit`.
         y : array-like of shape (n,), default=None
             As in `fit`.
@@ -120,7 +124,7 @@ class PairTransformer(
         Returns
         -------
         X_new : as from `transform`
-            For plain X, what the transformer's own `fit_transform` gives.
+            For plain X, the result of the transformer's own `fit_transform`.
         """
         if isinstance(X, Sides):
             return self.fit(X).transform(X)
@@ -134,12 +138,12 @@ class PairTransformer(
 
         Parameters
         ----------
-        X : Pairs, Triplets, or whatever the transformer takes
+        X : Pairs, Triplets, or any input of the transformer
 
         Returns
         -------
-        X_new : Pairs, Triplets, or whatever the transformer gives
-            Of the type of X where that is Pairs or Triplets.
+        X_new : Pairs, Triplets, or any output of the transformer
+            Of the same type as X if that is Pairs or Triplets.
         """
         check_is_fitted(self)
         return _on_each_side(self.transformer_.transform, X)
@@ -150,11 +154,11 @@ class PairTransformer(
 
         Parameters
         ----------
-        X : Pairs, Triplets, or whatever the transformer's `inverse_transform` takes
+        X : Pairs, Triplets, or any input of the transformer's `inverse_transform`
 
         Returns
         -------
-        X_original : Pairs, Triplets, or whatever the transformer gives
+        X_original : Pairs, Triplets, or any output of the transformer
         """
         check_is_fitted(self)
         return _on_each_side(self.transformer_.inverse_transform, X)
@@ -168,12 +172,12 @@ class PairTransformer(
         Parameters
         ----------
         input_features : array-like of str, default=None
-            As the transformer takes them.
+            As for the transformer.
 
         Returns
         -------
         feature_names_out : ndarray of str
-            Those of one side; both sides have the same.
+            The names for one side; both sides have the same.
         """
         check_is_fitted(self)
         names: npt.NDArray[np.object_] = self.transformer_.get_feature_names_out(
@@ -183,20 +187,19 @@ class PairTransformer(
 
     @_if_inner_has("set_output")
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Choose the container of `transform` and `fit_transform`, for plain X and for each side.
+        """Set the output container, for plain X and for each side.
 
         Parameters
         ----------
         transform : {"default", "pandas", "polars"}, default=None
-            None leaves it as it is.
+            None keeps the current container.
 
         Returns
         -------
         self : PairTransformer
         """
-        self.transformer.set_output(
-            transform=transform
-        )  # for the next fit: `clone` copies this setting
+        # for the next fit: `clone` copies this setting
+        self.transformer.set_output(transform=transform)
         if hasattr(self, "transformer_"):
             self.transformer_.set_output(transform=transform)
         return self
@@ -243,15 +246,16 @@ def _check_rows_alike(X: Sides) -> None:
         _raise_two_kinds("rows of shape " + " and ".join(map(str, shapes)))
 
 
-def _raise_two_kinds(came: str) -> None:
+def _raise_two_kinds(got: str) -> None:
     raise ValueError(
-        f"One transformer cannot serve sides that differ; got {came}. Use one `transformer` for each side: "
+        f"`transformer` cannot be applied to sides that differ; got {got}. Transform "
+        "each side by itself: "
         "Pairs(a.transform(pairs.left), b.transform(pairs.right))."
     )
 
 
 def _stack(X: Sides) -> Side:
-    """Rows of all sides under one another, the first side's first (n_sides * n, ...)."""
+    """Stack the rows of all sides, the first side first, (n_sides * n, ...)."""
     _check_rows_alike(X)
     kinds = [_kind(side) for side in X.sides]
     if len(set(kinds)) > 1:
@@ -267,13 +271,13 @@ def _kind(side: Side) -> str:
         return "sparse matrix"
     if hasattr(side, "columns"):
         return "pandas frame" if isinstance(side, pd.DataFrame) else "polars frame"
-    return "array"  # and series: a column of things
+    return "array"  # series are stacked as arrays
 
 
 _STACKS: dict[str, Callable[[tuple[Side, ...]], Side]] = {
     "sparse matrix": lambda sides: sparse.vstack(sides, format="csr"),
     "pandas frame": lambda sides: pd.concat(sides, ignore_index=True),
-    # polars is optional: who hands us its frames has imported it
+    # polars is optional; if there is a polars frame, it has been imported
     "polars frame": lambda sides: sys.modules["polars"].concat(
         sides, how="vertical_relaxed"
     ),

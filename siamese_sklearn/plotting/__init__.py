@@ -1,9 +1,10 @@
-"""Displays in scikit-learn's style: embeddings, scores of pairs, training curves, nearest images.
+"""Displays as in scikit-learn: embeddings, pair scores, training curves, neighbors.
 
-Each has ``from_estimator`` for a fitted model and data, and one for results that are there already; both draw
-at once and return the display, whose `plot` draws it again. All need matplotlib, which is imported when the
-first display is made. ROC and DET curves are scikit-learn's own: ``RocCurveDisplay`` and ``DetCurveDisplay``
-with ``from_predictions(same, score)``.
+Each has ``from_estimator`` for a fitted model and data, and another constructor for
+existing results. Both draw at once and return the display, whose `plot` draws it again.
+All displays need matplotlib, which is imported when the first one is created. For ROC
+and DET curves, use scikit-learn's ``RocCurveDisplay`` and ``DetCurveDisplay`` with
+``from_predictions(same, score)``.
 """
 
 from siamese_sklearn.plotting._embedding import EmbeddingDisplay

@@ -1,4 +1,4 @@
-"""What the displays share: matplotlib when it is needed, axes to draw on, and the steps of a Pipeline."""
+"""What the displays share: lazy matplotlib, axes to draw on, steps of a Pipeline."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ __all__ = [
     "last_step",
 ]
 
-# Okabe & Ito 2008, "Color Universal Design": told apart under the common kinds of colour blindness
+# Okabe & Ito 2008, "Color Universal Design": distinct in common kinds of color
+# blindness
 BLUE, GREEN, ORANGE, VERMILLION = "#0072B2", "#009E73", "#E69F00", "#D55E00"
 
 
 def check_matplotlib(display: type) -> None:
-    """Raise an ImportError that says what to do if matplotlib is missing; before anything is computed."""
+    """Raise an ImportError if matplotlib is missing, before anything is computed."""
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f"{display.__name__} needs matplotlib, which is not installed. Install it with "
-            "`pip install matplotlib`, or with this package: `pip install siamese-sklearn[plot]`."
+            f"{display.__name__} needs matplotlib, which is not installed. Install it "
+            "with `pip install matplotlib`, or together with this package: "
+            "`pip install siamese-sklearn[plot]`."
         ) from error
 
 
 def axes_to_draw_on(
     display: type, ax: Axes | None, figsize: tuple[float, float] | None = None
 ) -> Axes:
-    """Give `ax`, checked, or the axes of a new figure."""
+    """Return `ax` after checking it, or the axes of a new figure."""
     check_matplotlib(display)
     import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
@@ -52,7 +54,7 @@ def axes_to_draw_on(
 
 
 def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Last step of a Pipeline, and X as it reaches that step; any other estimator, and X, as they are."""
+    """Return the last step of a Pipeline and its input; else the estimator and `X`."""
     if not isinstance(estimator, Pipeline):
         return estimator, X
     return estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X

@@ -22,24 +22,25 @@ __all__ = ["EmbeddingDisplay"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
-_MOST_NAMED = 10  # classes: there are as many colours in "tab10"
+_MAX_NAMED = 10  # classes: "tab10" has as many colors
 
 
 class EmbeddingDisplay:
-    """Scatter plot of an embedding: one point for each row, in the colour of its class.
+    """Scatter plot of an embedding: one point per row, in the color of its class.
 
-    Make it by `from_estimator` or `from_predictions`. Both axes have one scale, so that distances in the
-    picture are those of the embedding, or of its projection.
+    Create it with `from_estimator` or `from_predictions`. Both axes have the same
+    scale, so that distances in the plot are those of the embedding, or of its
+    projection.
 
     Parameters
     ----------
     points : ndarray of shape (n, 2)
-        Where each row lies in the plane.
+        Position of each row in the plane.
     y : ndarray of shape (n,), default=None
         The class of each row, numbers or strings.
     explained : ndarray of shape (2,), default=None
-        Share of the variance along each axis, where these are principal components; None where they are the
-        two components of the embedding itself.
+        Fraction of the variance along each axis, if the axes are principal components;
+        None if they are the two components of the embedding.
 
     Attributes
     ----------
@@ -48,11 +49,11 @@ class EmbeddingDisplay:
     scatter_ : matplotlib PathCollection
         The points, in the order of the rows.
     legend_ : matplotlib Legend or None
-        None without classes, and with more than 10.
+        None if there are no classes, or more than 10.
 
     See Also
     --------
-    NeighborsDisplay : what lies near, as images.
+    NeighborsDisplay : The nearest rows of a query, as images.
 
     Examples
     --------
@@ -100,10 +101,11 @@ class EmbeddingDisplay:
         Parameters
         ----------
         estimator : fitted estimator with ``transform``
-            A `SiameseEmbedder`, a Pipeline that ends in one, or any transformer to compare it with.
-        X : rows as ``estimator.transform`` takes them, n of them
+            A `SiameseEmbedder`, a Pipeline that ends in one, or any other transformer,
+            for comparison.
+        X : n rows, as accepted by ``estimator.transform``
         y : array-like of shape (n,), default=None
-            The class of each row; None draws all points in one colour.
+            The class of each row. None draws all points in one color.
         ax, legend, scatter_kwargs
             As in `plot`.
 
@@ -116,19 +118,21 @@ class EmbeddingDisplay:
         ImportError
             If matplotlib is not installed.
         TypeError
-            If `estimator` has no ``transform``, or X is `Pairs` or `Triplets`: embed one side of them.
+            If `estimator` has no ``transform``, or if X is `Pairs` or `Triplets`: pass
+            one of their sides instead.
         ValueError
             As in `from_predictions`.
         """
         check_matplotlib(cls)
         if not hasattr(estimator, "transform"):
             raise TypeError(
-                f"`estimator` must have `transform` to embed X; {type(estimator).__name__} has none. Of a "
-                "Pipeline that ends in a classifier, pass the part that embeds: pipeline[:-1]."
+                "`estimator` must have `transform` to embed `X`; "
+                f"{type(estimator).__name__} has none. For a Pipeline that ends in a "
+                "classifier, pass the steps that embed: pipeline[:-1]."
             )
         if isinstance(X, Sides):
             raise TypeError(
-                f"X must be rows; got {type(X).__name__}. Pass one side of them."
+                f"`X` must be rows; got {type(X).__name__}. Pass one of their sides."
             )
         return cls.from_predictions(
             estimator.transform(X),
@@ -153,10 +157,10 @@ class EmbeddingDisplay:
         Parameters
         ----------
         Z : array-like of shape (n, n_components)
-            Of more than two components the first two principal ones are drawn; the axes say which share of
-            the variance they have.
+            If there are more than two components, the first two principal components
+            are drawn, and the axis labels give their fraction of the variance.
         y : array-like of shape (n,), default=None
-            The class of each row; None draws all points in one colour.
+            The class of each row. None draws all points in one color.
         ax, legend, scatter_kwargs
             As in `plot`.
 
@@ -169,7 +173,8 @@ class EmbeddingDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If Z is not finite, or has fewer than two rows or components, or y another length.
+            If Z is not finite or has fewer than two rows or components, or if `y` has a
+            different length.
         """
         check_matplotlib(cls)
         embeddings = _check_embeddings(Z)
@@ -190,24 +195,25 @@ class EmbeddingDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None makes a new figure.
+            None creates a new figure.
         legend : bool, default=True
-            Name up to 10 classes. More classes take their colours from a colour map, without names.
+            Show a legend for up to 10 classes. The colors of more classes come from a
+            color map, without a legend.
         scatter_kwargs : dict, default=None
-            For ``Axes.scatter``, such as ``{"s": 3, "cmap": "viridis"}``. The colours themselves are those of
-            the classes.
+            Passed to ``Axes.scatter``, for example ``{"s": 3, "cmap": "viridis"}``. The
+            color of a point is determined by its class.
 
         Returns
         -------
         EmbeddingDisplay
-            This one.
+            The display itself.
 
         Raises
         ------
         ImportError
             If matplotlib is not installed.
         TypeError
-            If `ax` is no Axes.
+            If `ax` is not an Axes.
         """
         self.ax_ = axes_to_draw_on(type(self), ax)
         self.figure_ = self.ax_.figure
@@ -216,14 +222,14 @@ class EmbeddingDisplay:
         names: npt.NDArray[Any] = np.empty(0)
         if self.y is not None:
             names, codes = np.unique(self.y, return_inverse=True)
-            named = len(names) <= _MOST_NAMED
-            colours = (
+            named = len(names) <= _MAX_NAMED
+            colors = (
                 {"cmap": "tab10", "vmin": 0, "vmax": 9} if named else {"cmap": "turbo"}
             )
-            options = {"c": codes} | colours | options
+            options = {"c": codes} | colors | options
         self.scatter_ = self.ax_.scatter(x, y, **options)
         self.legend_ = (
-            self._name(names) if legend and 0 < len(names) <= _MOST_NAMED else None
+            self._name(names) if legend and 0 < len(names) <= _MAX_NAMED else None
         )
         self.ax_.set(xlabel=self._axis(0), ylabel=self._axis(1))
         self.ax_.set_aspect(
@@ -232,7 +238,7 @@ class EmbeddingDisplay:
         return self
 
     def _shares_limits(self) -> bool:
-        """Whether other axes have the same limits, which matplotlib then refuses to widen."""
+        """Whether other axes share the limits; matplotlib then does not change them."""
         shared = self.ax_.get_shared_x_axes(), self.ax_.get_shared_y_axes()
         return all(len(axes.get_siblings(self.ax_)) > 1 for axes in shared)
 
@@ -240,16 +246,18 @@ class EmbeddingDisplay:
         if self.explained is None:
             return f"component {number + 1} of the embedding"
         share = 100 * self.explained[number]
-        return f"{('first', 'second')[number]} principal component ({share:.0f} % of variance)"
+        return (
+            f"{('first', 'second')[number]} principal component "
+            f"({share:.0f}% of variance)"
+        )
 
     def _name(self, names: npt.NDArray[Any]) -> Legend:
         handles, _ = self.scatter_.legend_elements(
             num=list(range(len(names))), alpha=1.0
         )
         place: dict[str, Any] = {"loc": "best"}
-        if (
-            self.figure_.get_layout_engine() is not None
-        ):  # it makes room beside the axes
+        # a layout engine makes room beside the axes
+        if self.figure_.get_layout_engine() is not None:
             place = {
                 "loc": "center left",
                 "bbox_to_anchor": (1.0, 0.5),
@@ -262,27 +270,28 @@ def _check_embeddings(Z: npt.ArrayLike) -> FloatArray:
     embeddings = np.asarray(Z)
     if embeddings.dtype.kind not in "biuf" or embeddings.ndim != 2:
         raise ValueError(
-            "Z must be numbers of shape (n, n_components); "
+            "`Z` must contain numbers, in shape (n, n_components); "
             f"got dtype {embeddings.dtype} and shape {embeddings.shape}."
         )
     if embeddings.shape[0] < 2 or embeddings.shape[1] < 2:
         raise ValueError(
-            f"Z must have at least 2 rows and 2 components to lie in the plane; got shape {embeddings.shape}."
+            "`Z` must have at least 2 rows and 2 components to be drawn in the plane; "
+            f"got shape {embeddings.shape}."
         )
     if not np.isfinite(embeddings).all():
         raise ValueError(
-            f"Z must be finite; {int((~np.isfinite(embeddings)).sum())} are NaN or infinite."
+            f"`Z` must be finite; {int((~np.isfinite(embeddings)).sum())} of its "
+            "values are NaN or infinite."
         )
     return embeddings.astype(np.float64)
 
 
 def _in_the_plane(embeddings: FloatArray) -> tuple[FloatArray, FloatArray | None]:
-    """Points (n, 2), and the share of the variance along each axis if they are projected."""
+    """Return points (n, 2), and the variance ratios of the axes if projected."""
     if embeddings.shape[1] == 2:
         return embeddings, None
-    if (
-        np.ptp(embeddings, axis=0).max() == 0
-    ):  # collapsed: there is no variance to share
+    # collapsed: there is no variance
+    if np.ptp(embeddings, axis=0).max() == 0:
         return np.zeros((len(embeddings), 2)), np.zeros(2)
     reduction = PCA(2, svd_solver="full").fit(embeddings)
     return reduction.transform(embeddings), reduction.explained_variance_ratio_

@@ -1,4 +1,4 @@
-"""NeighborsDisplay: query images and the images that lie nearest to them."""
+"""NeighborsDisplay: query images and the images nearest to them."""
 
 from __future__ import annotations
 
@@ -28,43 +28,45 @@ if TYPE_CHECKING:
 __all__ = ["NeighborsDisplay"]
 
 
-_GAP = 0.3  # between images, in heights of an image: room for a label
-_INCHES = 0.9  # of an image and its gap
+_GAP = 0.3  # between images, as a fraction of their height: room for a label
+_INCHES = 0.9  # per image and its gap
 
 
 class NeighborsDisplay:
-    """Grid of images: on the left of each row a query, to its right the nearest images of a gallery.
+    """Grid of images: each row shows a query and the nearest images of a gallery.
 
-    Make it by `from_estimator` or `from_predictions`. Where the classes of queries and gallery are known,
-    neighbours of the query's class have a blue frame, and all others a vermillion, dashed one with the name
-    of their class below.
+    Create it with `from_estimator` or `from_predictions`. The query is on the left. If
+    the classes of queries and gallery are known, neighbors of the query's class have a
+    blue frame; all others have a dashed vermillion frame, with the name of their class
+    below.
 
     Parameters
     ----------
     query_images : ndarray of shape (n, H, W) or (n, H, W, 3)
-        Gray or RGB. Numbers of any range are drawn from their lowest to their highest, except bytes and
-        colours between 0 and 1, which stay as they are.
+        Gray or RGB. Values are drawn from their minimum to their maximum, except that
+        bytes and values between 0 and 1 are drawn unchanged.
     neighbor_images : ndarray of shape (n, k, h, w) or (n, k, h, w, 3)
-        Nearest first. They share the range of the queries if they have their shape.
+        The nearest images first. They are scaled like the queries if they have the same
+        shape.
     y_query : ndarray of shape (n,), default=None
         The class of each query.
     y_neighbors : ndarray of shape (n, k), default=None
-        The class of each neighbour.
+        The class of each neighbor.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        It holds all images.
+        The axes that contain all images.
     figure_ : matplotlib Figure
     images_ : ndarray of shape (n, 1 + k) of matplotlib AxesImage
-        The query in the first column.
+        The queries are in the first column.
     frames_ : ndarray of shape (n, 1 + k) of matplotlib Rectangle
     legend_ : matplotlib Legend or None
-        None where the classes of one side are not known.
+        None if the classes of the queries or of the neighbors are unknown.
 
     See Also
     --------
-    siamese_sklearn.metrics.map_at_r : how good the neighbours are, as one figure.
+    siamese_sklearn.metrics.map_at_r : How good the neighbors are, as a single number.
 
     Examples
     --------
@@ -115,20 +117,22 @@ class NeighborsDisplay:
         ax: Axes | None = None,
         cmap: str = "gray",
     ) -> Self:
-        """Search a gallery for the nearest of each query, and draw them.
+        """Search a gallery for the nearest images of each query, and draw them.
 
         Parameters
         ----------
-        estimator : fitted SiameseEmbedder or SiamesePairClassifier, or a Pipeline that ends in one
-            The order is that of ``pair_score``. Any other transformer is searched by the Euclidean distance
-            of what it makes of the rows.
-        X_query, X_gallery : array-like of shape (n, H, W), (n, C, H, W) with C = 1 or 3, or (n, d)
-            A few rows, and those to search. No row should be in both: it would find itself first.
+        estimator : fitted SiameseEmbedder, SiamesePairClassifier or transformer
+            Or a Pipeline that ends in one. Neighbors are ranked by ``pair_score``; for
+            any other transformer, by the Euclidean distance between its outputs.
+        X_query, X_gallery : array-like of shape (n, H, W), (n, C, H, W) or (n, d)
+            A few rows, and the rows to search; C is 1 or 3. No row should be in both,
+            because its nearest neighbor would be itself.
         y_query, y_gallery : array-like of shape (n,), default=None
             The class of each row.
         n_neighbors : int, default=5
+            Number of neighbors per query.
         image_shape : tuple of int, default=None
-            (H, W) or (C, H, W) of the image that a flat row is.
+            (H, W) or (C, H, W) of the images, if rows are flat.
         ax, cmap
             As in `plot`.
 
@@ -141,16 +145,18 @@ class NeighborsDisplay:
         ImportError
             If matplotlib is not installed.
         TypeError
-            If the estimator cannot compare rows, or `n_neighbors` is no integer.
+            If the estimator cannot compare rows, or if `n_neighbors` is not an integer.
         ValueError
-            As in `from_predictions`, or if the gallery has fewer than `n_neighbors` rows.
+            As in `from_predictions`, or if the gallery has fewer than `n_neighbors`
+            rows.
         """
         check_matplotlib(cls)
         check_integer("n_neighbors", n_neighbors, low=1)
         score = similarity(estimator, X_query, X_gallery)  # (n, m)
         if n_neighbors > score.shape[1]:
             raise ValueError(
-                f"`n_neighbors` is {n_neighbors}, but `X_gallery` has {score.shape[1]} rows to find."
+                f"`n_neighbors` is {n_neighbors}, but `X_gallery` has "
+                f"{score.shape[1]} rows."
             )
         nearest = np.argsort(-score, axis=1, kind="stable")[:, :n_neighbors]
         return cls.from_predictions(
@@ -177,19 +183,19 @@ class NeighborsDisplay:
         ax: Axes | None = None,
         cmap: str = "gray",
     ) -> Self:
-        """Draw neighbours that were found already.
+        """Draw neighbors that are already known.
 
         Parameters
         ----------
-        X_query, X_gallery : array-like of shape (n, H, W), (n, C, H, W) with C = 1 or 3, or (n, d)
+        X_query, X_gallery : array-like of shape (n, H, W), (n, C, H, W) or (n, d)
             The images, as in `from_estimator`.
         neighbors : int array-like of shape (n, k)
-            Which rows of the gallery are nearest to each query, nearest first, as
-            ``sklearn.neighbors.NearestNeighbors.kneighbors`` gives them.
+            Row numbers in the gallery of the neighbors of each query, nearest first, as
+            returned by ``sklearn.neighbors.NearestNeighbors.kneighbors``.
         y_query, y_gallery : array-like of shape (n,), default=None
             The class of each row.
         image_shape : tuple of int, default=None
-            (H, W) or (C, H, W) of the image that a flat row is.
+            (H, W) or (C, H, W) of the images, if rows are flat.
         ax, cmap
             As in `plot`.
 
@@ -202,7 +208,8 @@ class NeighborsDisplay:
         ImportError
             If matplotlib is not installed.
         ValueError
-            If rows are no images, lengths differ, or `neighbors` names rows that are not there.
+            If rows are not images, lengths differ, or `neighbors` contains row numbers
+            that do not exist.
         """
         check_matplotlib(cls)
         queries = as_images("X_query", X_query, image_shape)
@@ -224,21 +231,21 @@ class NeighborsDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None makes a new figure, of a size for the number of images.
+            None creates a new figure, sized for the number of images.
         cmap : str or matplotlib Colormap, default="gray"
-            For gray images.
+            Color map for gray images.
 
         Returns
         -------
         NeighborsDisplay
-            This one.
+            The display itself.
 
         Raises
         ------
         ImportError
             If matplotlib is not installed.
         TypeError
-            If `ax` is no Axes.
+            If `ax` is not an Axes.
         """
         n_queries, n_neighbors = self.neighbor_images.shape[:2]
         width: Any = np.full(
@@ -275,11 +282,11 @@ class NeighborsDisplay:
     def _draw_frame(
         self, i: int, j: int, left: float, top: float, width: float
     ) -> Rectangle:
-        """Frame an image whose height is 1, with its class below where that is not the query's."""
+        """Frame an image of height 1, with its class below if it is not the query's."""
         from matplotlib.patches import Rectangle
 
         is_right = self._is_right(i, j)
-        colour, line = {
+        color, line = {
             True: (BLUE, "-"),
             False: (VERMILLION, "--"),
             None: ("silver", "-"),
@@ -289,7 +296,7 @@ class NeighborsDisplay:
             width,
             1,
             fill=False,
-            edgecolor="black" if j == 0 else colour,
+            edgecolor="black" if j == 0 else color,
             linewidth=2.5,
             linestyle=line,
         )
@@ -307,7 +314,7 @@ class NeighborsDisplay:
         return frame
 
     def _is_right(self, i: int, j: int) -> bool | None:
-        """Whether an image is a neighbour of the query's class; None for queries, and if nobody knows."""
+        """Whether an image has the query's class; None for queries, or if unknown."""
         if j == 0 or self.y_query is None or self.y_neighbors is None:
             return None
         return bool(self.y_neighbors[i, j - 1] == self.y_query[i])

@@ -30,34 +30,36 @@ __all__ = ["PairScoreDisplay"]
 
 
 class PairScoreDisplay:
-    """Histograms of the scores of same and of different pairs, and the threshold between them.
+    """Histograms of the scores of same and different pairs, with the threshold.
 
-    Make it by `from_estimator` or `from_predictions`. Each kind of pair has an area of one, however many
-    there are. At a threshold the legend gives both error rates: FAR, the false-accept rate, is the share of
-    different pairs at or above it, and FRR, the false-reject rate, that of same pairs below it.
+    Create it with `from_estimator` or `from_predictions`. Each histogram has an area of
+    1, however many pairs it counts. If there is a threshold, the legend gives both
+    error rates: FAR, the false-accept rate, is the fraction of different pairs at or
+    above it; FRR, the false-reject rate, is the fraction of same pairs below it.
 
     Parameters
     ----------
     same : bool ndarray of shape (n_pairs,)
         Which pairs are the same.
     score : ndarray of shape (n_pairs,)
-        Higher means more alike.
+        Higher means more similar.
     threshold : float, default=None
-        Score from which on a pair counts as the same; None draws no line and gives no rates.
+        A pair counts as the same if its score is at least this value. None draws no
+        line and gives no error rates.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     same_, different_ : matplotlib BarContainer
-        The bars of each kind; their edges are the same.
+        The bars of each histogram; both have the same edges.
     threshold_line_ : matplotlib Line2D or None
     legend_ : matplotlib Legend
 
     See Also
     --------
-    sklearn.metrics.DetCurveDisplay : both error rates at every threshold.
-    siamese_sklearn.calibration : how to choose the threshold.
+    sklearn.metrics.DetCurveDisplay : Both error rates at every threshold.
+    siamese_sklearn.calibration : How to choose the threshold.
 
     Examples
     --------
@@ -66,7 +68,7 @@ class PairScoreDisplay:
     >>> same, score = [1, 1, 1, 1, 0, 0, 0, 0], [9, 8, 7, 3, 5, 2, 2, 1]
     >>> display = PairScoreDisplay.from_predictions(same, score, threshold=4)
     >>> [text.get_text() for text in display.legend_.get_texts()]
-    ['different pairs: FAR 25 %', 'same pairs: FRR 25 %', 'threshold 4']
+    ['different pairs: FAR 25%', 'same pairs: FRR 25%', 'threshold 4']
     >>> plt.close(display.figure_)
     """
 
@@ -104,16 +106,18 @@ class PairScoreDisplay:
 
         Parameters
         ----------
-        estimator : fitted SiamesePairClassifier or SiameseEmbedder, or a Pipeline that ends in one
-            The threshold is that of the classifier, ``threshold_``; an embedder has none. For given `Pairs`
-            the steps before it have to take them: wrap each in a `PairTransformer`.
-        X : rows, of which pairs are made, or Pairs
+        estimator : fitted SiamesePairClassifier or SiameseEmbedder
+            Or a Pipeline that ends in one. To use `Pairs`, wrap each of its other steps
+            in a `PairTransformer`. The threshold is the ``threshold_`` of a classifier;
+            an embedder has none.
+        X : rows, from which pairs are made, or Pairs
         y : array-like of shape (n,)
-            The class of each row; for `Pairs` 1 (same) or 0 (different).
+            The class of each row; for `Pairs`, 1 (same) or 0 (different).
         n_pairs : int, default=10_000
-            How many pairs to make of rows, as `make_pairs` does: half of them same, half different.
+            Number of pairs to make from rows with `make_pairs`, half of them same and
+            half different.
         random_state : int, RandomState instance or None, default=None
-            Which pairs are made; fix it to get the same ones again.
+            Determines the pairs. Pass an int to get the same pairs in every call.
         ax, bins
             As in `plot`.
 
@@ -128,15 +132,15 @@ class PairScoreDisplay:
         TypeError
             If the estimator has no ``pair_score``.
         ValueError
-            If y does not fit X, or there are no pairs of one kind.
+            If `y` does not match X, or if there are no same or no different pairs.
         """
         check_matplotlib(cls)
         scorer, X = last_step(estimator, X)
         if not hasattr(scorer, "pair_score"):
             raise TypeError(
-                f"{type(scorer).__name__} has no `pair_score`. For scores of another kind use "
-                "PairScoreDisplay.from_predictions(same, score); siamese_sklearn.metrics.pair_scores makes "
-                "them of any embedding."
+                f"{type(scorer).__name__} has no `pair_score`. To draw other scores, "
+                "use PairScoreDisplay.from_predictions(same, score); "
+                "siamese_sklearn.metrics.pair_scores computes them for any embedding."
             )
         if isinstance(X, Pairs):
             pairs, same = X, check_same(X, y)
@@ -160,11 +164,12 @@ class PairScoreDisplay:
         Parameters
         ----------
         same : array-like of shape (n_pairs,)
-            1 or True for pairs of one class, 0 or False for pairs of different classes; both must occur.
+            1 or True for pairs of the same class, 0 or False for pairs of different
+            classes; both must occur.
         score : array-like of shape (n_pairs,)
-            Higher means more alike.
+            Higher means more similar.
         threshold : float, default=None
-            Score from which on a pair counts as the same.
+            A pair counts as the same if its score is at least this value.
         ax, bins
             As in `plot`.
 
@@ -177,9 +182,10 @@ class PairScoreDisplay:
         ImportError
             If matplotlib is not installed.
         TypeError
-            If `threshold` is no number.
+            If `threshold` is not a number.
         ValueError
-            If a kind of pair is missing, the lengths differ, or a number is NaN or infinite.
+            If there are no same or no different pairs, if the lengths differ, or if a
+            value is NaN or infinite.
         """
         check_matplotlib(cls)
         is_same, values = check_scored_pairs(same, score)
@@ -193,23 +199,23 @@ class PairScoreDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None makes a new figure.
+            None creates a new figure.
         bins : int, default=50
-            How many bars from the lowest to the highest score of all pairs.
+            Number of bars between the lowest and the highest score of all pairs.
 
         Returns
         -------
         PairScoreDisplay
-            This one.
+            The display itself.
 
         Raises
         ------
         ImportError
             If matplotlib is not installed.
         TypeError
-            If `ax` is no Axes, or `bins` no integer.
+            If `ax` is not an Axes, or if `bins` is not an integer.
         ValueError
-            If `bins` is below 1.
+            If `bins` is less than 1.
         """
         edges = np.histogram_bin_edges(self.score, check_integer("bins", bins, low=1))
         self.ax_ = axes_to_draw_on(type(self), ax)
@@ -225,11 +231,11 @@ class PairScoreDisplay:
                 np.histogram(self.score[kind], edges, density=True)[0],
                 np.diff(edges),
                 align="edge",
-                color=colour,
+                color=color,
                 alpha=0.6,
                 label=label,
             )
-            for kind, label, colour in kinds
+            for kind, label, color in kinds
         )
         handles: list[Any] = [self.different_, self.same_]
         self.threshold_line_ = None
@@ -242,7 +248,7 @@ class PairScoreDisplay:
             )
             handles.append(self.threshold_line_)
         self.legend_ = self.ax_.legend(handles=handles)
-        self.ax_.set(xlabel="score of a pair (higher = more alike)", ylabel="density")
+        self.ax_.set(xlabel="pair score (higher = more similar)", ylabel="density")
         return self
 
     def _rates(self) -> tuple[str, str]:
@@ -251,4 +257,4 @@ class PairScoreDisplay:
             return "", ""
         accepted = self.score >= self.threshold
         far, frr = accepted[~self.same].mean(), (~accepted[self.same]).mean()
-        return f": FAR {100 * far:.3g} %", f": FRR {100 * frr:.3g} %"
+        return f": FAR {100 * far:.3g}%", f": FRR {100 * frr:.3g}%"

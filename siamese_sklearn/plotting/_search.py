@@ -1,4 +1,4 @@
-"""Which rows of a gallery are nearest to each query."""
+"""Find the rows of a gallery that are nearest to each query."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["check_neighbors", "similarity"]
 def similarity(
     estimator: Any, X_query: Any, X_gallery: Any
 ) -> npt.NDArray[np.floating[Any]]:
-    """How alike each query and each row of the gallery are, (n, m)."""
+    """Similarity of each query to each row of the gallery, (n, m)."""
     (last, queries), (_, gallery) = (
         last_step(estimator, X_query),
         last_step(estimator, X_gallery),
@@ -27,8 +27,9 @@ def similarity(
         return last._cross(queries, gallery)
     if not hasattr(last, "transform"):
         raise TypeError(
-            f"`estimator` must embed rows or compare them; {type(last).__name__} has no `transform`. Of a "
-            "Pipeline that ends in a classifier, pass the part that embeds: pipeline[:-1]."
+            "`estimator` must embed or compare rows; "
+            f"{type(last).__name__} has no `transform`. For a Pipeline that ends in a "
+            "classifier, pass the steps that embed: pipeline[:-1]."
         )
     left, right = (
         torch.from_numpy(np.asarray(last.transform(rows), dtype=np.float64))
@@ -49,12 +50,12 @@ def check_neighbors(
         or not index.size
     ):
         raise ValueError(
-            f"`neighbors` must hold integers, of shape ({n_queries}, k), a row for each query; got "
-            f"{index.dtype} of shape {index.shape}."
+            f"`neighbors` must contain integers in shape ({n_queries}, k), one row per "
+            f"query; got {index.dtype} of shape {index.shape}."
         )
     if index.min() < 0 or index.max() >= n_gallery:
         raise ValueError(
-            f"`neighbors` must be rows of the gallery, from 0 to {n_gallery - 1}; got {index.min()} to "
-            f"{index.max()}."
+            "`neighbors` must contain row numbers of the gallery, 0 to "
+            f"{n_gallery - 1}; got {index.min()} to {index.max()}."
         )
     return index.astype(np.int64)

@@ -1,4 +1,4 @@
-"""TrainingCurveDisplay: how training went, epoch by epoch."""
+"""TrainingCurveDisplay: the course of training, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -30,44 +30,51 @@ __all__ = ["TrainingCurveDisplay"]
 
 
 class TrainingCurveDisplay:
-    """Training loss, active pairs or triplets, spread and held-out score, for each epoch.
+    """Training loss, active pairs or triplets, spread and held-out score per epoch.
 
-    Make it by `from_estimator` or `from_history`. The loss has the axis on the left; everything that lies
-    between 0 and 1 has the one on the right. A loss on triplets that stays near its margin is normal: it is
-    the mean over those not yet solved. How many of these are left, and the held-out score, say how training
-    goes; a spread that falls towards 0 says that the embeddings collapse.
+    Create it with `from_estimator` or `from_history`. The loss is on the left axis;
+    everything that lies between 0 and 1 is on the right axis. It is normal for a
+    triplet loss to stay near its margin, because it is the mean over the triplets that
+    are not yet solved. The number of these and the held-out score show the progress. If
+    the spread falls toward 0, the embeddings are collapsing.
 
     Parameters
     ----------
     train_loss : ndarray of shape (n_epochs,)
+        Mean loss of each epoch.
     n_active : ndarray of shape (n_epochs,), default=None
-        Pairs, triplets or rows per batch that had a part in the loss.
+        Number of pairs, triplets or rows per batch that contribute to the loss.
     spread : ndarray of shape (n_epochs,), default=None
-        From 0, all embeddings in one point, to 1.
+        From 0, if all embeddings are the same point, to 1.
     valid_score : ndarray of shape (n_epochs,), default=None
-        What early stopping watches. NaN in any of these is an epoch without a value.
+        The score that early stopping monitors. In all of these arrays, NaN means that
+        the epoch has no value.
     n_possible : float, default=None
-        Pairs, triplets or rows in a batch, active or not. Given that, the share of them that is active is
-        drawn. None draws `n_active` relative to the first epoch that has any: how many a batch could have
-        depends on loss, mining and the classes in the batch, and the history does not hold it.
+        Number of pairs, triplets or rows in a batch, active or not, to draw the active
+        ones as a fraction of it. None draws `n_active` relative to the first epoch that
+        has any, because the number in a batch depends on the loss, the mining and the
+        classes, and is not part of the history.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
-        With the loss.
+        The left axis, with the loss.
     share_ax_ : matplotlib Axes or None
-        With all else, on the right; None if there is nothing else.
+        The right axis, with everything else; None if there is nothing else.
     figure_ : matplotlib Figure
     loss_line_ : matplotlib Line2D
     active_line_, spread_line_, valid_score_line_ : matplotlib Line2D or None
-        None for what is not there.
+        None if the history does not contain it.
     legend_ : matplotlib Legend
 
     Examples
     --------
     >>> import matplotlib.pyplot as plt
     >>> from siamese_sklearn.plotting import TrainingCurveDisplay
-    >>> history = [{"train_loss": 0.2, "n_active": 900.0}, {"train_loss": 0.1, "n_active": 450.0}]
+    >>> history = [
+    ...     {"train_loss": 0.2, "n_active": 900.0},
+    ...     {"train_loss": 0.1, "n_active": 450.0},
+    ... ]
     >>> display = TrainingCurveDisplay.from_history(history)
     >>> display.active_line_.get_ydata()
     array([1. , 0.5])
@@ -106,7 +113,8 @@ class TrainingCurveDisplay:
 
         Parameters
         ----------
-        estimator : fitted SiameseEmbedder or SiamesePairClassifier, or a Pipeline with one of them
+        estimator : fitted SiameseEmbedder or SiamesePairClassifier
+            Or a Pipeline with one of them as a step.
         n_possible : float, default=None
             As in the class.
         ax
@@ -123,7 +131,7 @@ class TrainingCurveDisplay:
         TypeError
             If `estimator` is not one of these.
         NotFittedError
-            If it has not been fitted.
+            If the estimator is not fitted.
         """
         check_matplotlib(cls)
         steps = (
@@ -134,8 +142,9 @@ class TrainingCurveDisplay:
         trained = [step for step in steps if isinstance(step, SiameseBase)]
         if len(trained) != 1:
             raise TypeError(
-                "`estimator` must be a SiameseEmbedder, a SiamesePairClassifier, or a Pipeline with one of "
-                f"them; got {type(estimator).__name__} with {len(trained)}."
+                "`estimator` must be a SiameseEmbedder, a SiamesePairClassifier, or a "
+                f"Pipeline with one of them; got {type(estimator).__name__} with "
+                f"{len(trained)} of them."
             )
         check_is_fitted(trained[0])
         return cls.from_history(trained[0].history_, n_possible=n_possible, ax=ax)
@@ -153,8 +162,8 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         history : skorch.history.History, or iterable of dict
-            A row for each epoch, with "train_loss"; "n_active", "spread" and "valid_score" are drawn where
-            they are there.
+            One row per epoch, with "train_loss". "n_active", "spread" and "valid_score"
+            are drawn if present.
         n_possible : float, default=None
             As in the class.
         ax
@@ -169,16 +178,18 @@ class TrainingCurveDisplay:
         ImportError
             If matplotlib is not installed.
         TypeError
-            If `n_possible` is no number.
+            If `n_possible` is not a number.
         ValueError
-            If there is no epoch, or one has no "train_loss"; if `n_possible` is not above 0.
+            If there are no epochs, if an epoch has no "train_loss", or if `n_possible`
+            is not above 0.
         """
         check_matplotlib(cls)
         rows = list(history)
         if not rows or any("train_loss" not in row for row in rows):
             raise ValueError(
-                "`history` must have a row for each epoch, at least one, each with 'train_loss'; got "
-                f"{len(rows)} rows, {sum('train_loss' in row for row in rows)} of them with it."
+                "`history` must have at least one row, and each row must have "
+                f"'train_loss'; got {len(rows)} rows, "
+                f"{sum('train_loss' in row for row in rows)} of them with it."
             )
         if n_possible is not None:
             n_possible = check_number(
@@ -198,19 +209,19 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            None makes a new figure.
+            None creates a new figure.
 
         Returns
         -------
         TrainingCurveDisplay
-            This one.
+            The display itself.
 
         Raises
         ------
         ImportError
             If matplotlib is not installed.
         TypeError
-            If `ax` is no Axes.
+            If `ax` is not an Axes.
         """
         self.ax_ = axes_to_draw_on(type(self), ax)
         from matplotlib.ticker import MaxNLocator
@@ -234,7 +245,7 @@ class TrainingCurveDisplay:
         self.ax_.set(xlabel="epoch", ylabel="training loss")
         self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True))
         if self.share_ax_ is not None:
-            self.share_ax_.set_ylabel("share or score")
+            self.share_ax_.set_ylabel("fraction or score")
             self.share_ax_.set_ylim(0.0, max(1.05, self.share_ax_.get_ylim()[1]))
         lines = [
             self.loss_line_,
@@ -252,11 +263,11 @@ class TrainingCurveDisplay:
         return self
 
     def _active(self) -> tuple[DoubleArray | None, str]:
-        """Give what is drawn of `n_active`, and its name."""
+        """Return the values to draw for `n_active`, and their label."""
         if self.n_active is None:
             return None, ""
         if self.n_possible is not None:
-            return self.n_active / self.n_possible, "active, share of all"
+            return self.n_active / self.n_possible, "active, fraction of all"
         first = self.n_active[self.n_active > 0][:1]
         share = self.n_active / first if len(first) else self.n_active
         return share, "active, relative to the first epoch"
@@ -269,14 +280,14 @@ class TrainingCurveDisplay:
         return self._line(self.share_ax_, values, label, **style)
 
     def _line(self, ax: Axes, values: DoubleArray, label: str, **style: Any) -> Line2D:
-        marker = "o" if len(values) < 2 else ""  # one epoch makes no line
+        marker = "o" if len(values) < 2 else ""  # a single epoch does not make a line
         return ax.plot(
             np.arange(1, len(values) + 1), values, label=label, marker=marker, **style
         )[0]
 
 
 def _column(rows: list[Mapping[str, Any]], key: str) -> DoubleArray | None:
-    """Values of all epochs, NaN where one has none; None if none has."""
+    """Values of all epochs, NaN if an epoch has none; None if no epoch has one."""
     if not any(key in row for row in rows):
         return None
     return np.array([row.get(key, np.nan) for row in rows], dtype=np.float64)
