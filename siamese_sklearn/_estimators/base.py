@@ -436,7 +436,9 @@ class SiameseBase(  # type: ignore[call-arg]
             n_epochs,
             augment=self._augmenter(data),
             averaging=self.weight_averaging,
-            n_towers=2 if self.architecture == "pseudo_siamese" else 1,
+            n_towers=2
+            if data.kind == "rows" and self.architecture == "pseudo_siamese"
+            else 1,
             watch=watch,
             verbose=int(self.verbose),
         )

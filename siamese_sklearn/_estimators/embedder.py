@@ -33,7 +33,7 @@ __all__ = ["SiameseEmbedder"]
 
 @documented
 @dataclass(eq=False, repr=False)
-class SiameseEmbedder(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class SiameseEmbedder(SiameseBase):
     """Learn an embedding that pulls each class together and pushes classes apart.
 
     A Siamese network: one tower maps every row to a vector, and training shapes the

@@ -60,7 +60,7 @@ def _check_unknown_label(name: str, value: Any) -> None:
 
 @documented
 @dataclass(eq=False, repr=False, kw_only=True)
-class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     """Verify pairs, identify rows, and enroll new classes from a single example.
 
     A Siamese network with a threshold and a gallery of references. `fit` makes same and
