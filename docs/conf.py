@@ -1,7 +1,14 @@
-"""Configuration of the documentation: sphinx-build -W --keep-going -b html docs docs/_build/html."""
+"""Configuration of the documentation.
 
+Build it by: sphinx-build -W --keep-going -b html docs docs/_build/html
+"""
+
+import os
 import sys
 from pathlib import Path
+
+# The gallery looks up all names that its scripts import, also of scripts it does not run.
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 
 DOCS = Path(__file__).resolve().parent
 EXAMPLES = DOCS.parent / "examples"
@@ -16,7 +23,7 @@ project = "siamese_sklearn"
 release = version = siamese_sklearn.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
@@ -28,10 +35,22 @@ extensions = [
     "plain_docstrings",
     "table_of_losses",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_jupyter", "auto_examples/*.ipynb"]
 templates_path = ["_templates"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
+
+# Pages with code cells run when they are built; docs/contributing.md says how to write
+# them. A cell that fails or warns is a warning of the build.
+os.environ["JUPYTER_PATH"] = str(DOCS / "_jupyter")  # its kernel draws figures as SVG
+nb_execution_mode = "auto"
+nb_execution_in_temp = True
+nb_execution_timeout = 600
+nb_execution_show_tb = True
+nb_output_stderr = "warn"
+nb_merge_streams = True
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
 
 default_role = "obj"  # names in docstrings stand in single backticks; those that name no object stay code
 autodoc_typehints = "none"  # the docstrings tell the types

@@ -1,10 +1,12 @@
-"""Every Python block of the README and of the guide pages runs, those of one page in one namespace."""
+"""Every Python block of the README and of the pages runs, those of one page together."""
 
 import ast
 import importlib
 import inspect
 import pkgutil
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -22,16 +24,30 @@ WRITTEN = [
 PUBLIC_MODULES = [
     info for info in pkgutil.iter_modules(siamese_sklearn.__path__) if not info.name.startswith("_")
 ]
-PAGES = [page for page in WRITTEN if "```python" in page.read_text()]
+# ```python shows code, ```{code-cell} python also its output. The options of a cell are
+# lines of ":name: value", or YAML between two lines of three hyphens.
+BLOCK = re.compile(
+    r"^```(?:python|\{code-cell\} python)\n(?:---\n.*?^---\n|(?::[^\n]*\n)+)?(.*?)^```$",
+    flags=re.MULTILINE | re.DOTALL,
+)
+QUOTED_BLOCK = re.compile(r"^````.*?^````$", flags=re.MULTILINE | re.DOTALL)
+
+
+def code_blocks(page):
+    """Code of all blocks of a page, in order."""
+    return BLOCK.findall(QUOTED_BLOCK.sub("", page.read_text()))
+
+
+PAGES = [page for page in WRITTEN if code_blocks(page)]
+WITH_CELLS = [page for page in PAGES if page.read_text().startswith("---\nfile_format: mystnb")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_code_blocks_run_and_give_what_their_comments_say(page):
+def test_code_blocks_run_and_give_what_their_comments_say(page, tmp_path, monkeypatch):
     matplotlib.use("Agg")
-    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    assert blocks
+    monkeypatch.chdir(tmp_path)  # as the pages are built: they may write files
     namespace = {"__name__": page.stem}
-    for block in blocks:
+    for block in code_blocks(page):
         for statement in ast.parse(block).body:
             quoted = quoted_number(block, statement)
             if quoted is None:
@@ -40,6 +56,31 @@ def test_code_blocks_run_and_give_what_their_comments_say(page):
                 value = eval(compile(ast.Expression(statement.value), str(page), "eval"), namespace)
                 assert value == pytest.approx(float(quoted), abs=tolerance(quoted)), ast.unparse(statement)
     plt.close("all")
+
+
+def test_code_cells_are_formatted(tmp_path):
+    """The formatter reads ```python blocks only, so it is given a copy of the pages."""
+    assert WITH_CELLS
+    for page in WITH_CELLS:
+        copy = "\n\n".join(f"```python\n{block}```" for block in code_blocks(page))
+        (tmp_path / page.name).write_text(copy + "\n")
+    options = ["--diff", "--line-length=88", f"--config={ROOT / 'pyproject.toml'}"]
+    command = [sys.executable, "-m", "ruff", "format", *options, tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("block", "code"),
+    [
+        ("```python\nf(x)\n```\n", "f(x)\n"),
+        ("```{code-cell} python\nf(x)\n```\n", "f(x)\n"),
+        ("```{code-cell} python\n:tags: [hide-input]\n\nf(x)\n```\n", "\nf(x)\n"),
+        ("```{code-cell} python\n---\ntags: []\n---\nf(x)\n```\n", "f(x)\n"),
+    ],
+)
+def test_options_of_a_cell_are_no_code(block, code):
+    assert BLOCK.findall(block) == [code]
 
 
 def quoted_number(block, statement):
