@@ -12,10 +12,9 @@ from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 
 DOCS = Path(__file__).resolve().parent
 EXAMPLES = DOCS.parent / "examples"
-sys.path[:0] = [str(DOCS / "_ext"), str(EXAMPLES)]
+sys.path.insert(0, str(DOCS / "_ext"))
 
-from gallery import scripts_to_run  # noqa: E402
-from gallery_data import reduced  # noqa: E402
+from gallery import REDUCED, scripts_to_run  # noqa: E402
 
 import siamese_sklearn  # noqa: E402
 
@@ -60,10 +59,11 @@ sphinx_gallery_conf = {
     "examples_dirs": str(EXAMPLES),
     "gallery_dirs": "auto_examples",
     "filename_pattern": scripts_to_run(EXAMPLES),
-    "ignore_pattern": r"(^|/)(?!plot_)[^/]*\.py$",  # what the scripts import, and the quick start
+    "ignore_pattern": r"(^|/)(?!plot_)[^/]*\.py$",  # the quick start
     "within_subsection_order": "gallery.GalleryOrder",
     "abort_on_example_error": True,
-    "reset_modules": ("matplotlib",),
+    "reset_modules": ("matplotlib", "gallery.provide"),
+    "reset_modules_order": "both",
     "capture_repr": (),
     "backreferences_dir": "api/backreferences",
     "doc_module": ("siamese_sklearn",),
@@ -86,7 +86,7 @@ html_theme_options = {
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
 }
 html_sidebars = {page: [] for page in ("index", "installation", "comparison", "benchmarks", "contributing")}
-if reduced(False, True):
+if REDUCED:
     html_theme_options["announcement"] = (
         "The gallery ran in reduced form, on little data: its figures mean nothing."
     )

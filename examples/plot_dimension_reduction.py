@@ -1,19 +1,19 @@
 """
-A supervised map: beside PCA, LDA and NCA
-=========================================
+A supervised map, compared with PCA, LDA and NCA
+================================================
 
-Two or three dimensions that keep what matters: for a picture, for clustering, as features for something
-else. What matters is different for each method. PCA keeps variance and knows no classes; LDA and NCA
-(Goldberger et al. 2004) use the classes, but can only turn and stretch the data, as linear maps; a Siamese
-network uses the classes and bends the data as well.
+Data reduced to a few dimensions can be plotted, clustered, or passed to another model.
+Methods differ in what they keep. PCA keeps variance and ignores classes. LDA and NCA
+(Goldberger et al. 2004) use the classes, but they are linear maps: they can only rotate
+and stretch the data. A Siamese network uses the classes and can bend the data as well.
 
-All methods here learn on one part of the digits and are looked at on the other, which none of them has seen.
-That matters: a flexible supervised map separates its own training rows whatever they are.
+All methods here learn from one half of the digits and are judged on the other half.
+That matters, because a flexible supervised map can separate its own training rows
+whatever they are.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
-from gallery_data import reduced
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
@@ -28,84 +28,95 @@ from siamese_sklearn import SiameseEmbedder
 from siamese_sklearn.plotting import EmbeddingDisplay
 
 X, y = load_digits(return_X_y=True)
-X, y = X[: reduced(None, 400)] / 16, y[: reduced(None, 400)]  # pixels from 0 to 1
-X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.5, stratify=y, random_state=0)
+X = X / 16  # pixels from 0 to 1
+X_train, X_test, y_train, y_test = train_test_split(
+    X, y, test_size=0.5, stratify=y, random_state=0
+)
 
 # %%
 # Maps in the plane
 # -----------------
-# Four transformers with the same two methods, `fit` and `transform`. With ``normalize=False`` the embedding
-# may fill the plane; by default it lies on the unit sphere, which in the plane is a circle.
+# Four transformers share the methods `fit` and `transform`. ``normalize=False`` lets
+# the embedding fill the plane; by default it lies on the unit sphere, which in the
+# plane is a circle.
 
 planar = {
     "PCA": PCA(2),
     "LDA": LinearDiscriminantAnalysis(n_components=2),
-    "NCA": NeighborhoodComponentsAnalysis(2, max_iter=reduced(100, 5), random_state=0),
-    "Siamese network": SiameseEmbedder(2, normalize=False, max_epochs=reduced(40, 2), random_state=0),
+    "NCA": NeighborhoodComponentsAnalysis(2, max_iter=100, random_state=0),
+    "Siamese network": SiameseEmbedder(
+        2, normalize=False, max_epochs=40, random_state=0
+    ),
 }
 
 # %%
-# How much of the classes is left in two numbers, five nearest neighbours tell: they vote with training rows,
-# about rows that neither they nor the map have seen.
+# To measure how much of the classes survives in two numbers, we classify each test row
+# by its five nearest training rows. Neither the map nor the neighbors have seen the
+# test rows.
 
 figure, axes = plt.subplots(2, 2, figsize=(10, 8), layout="constrained")
 for (name, transformer), ax in zip(planar.items(), axes.flat, strict=True):
     model = make_pipeline(transformer, KNeighborsClassifier()).fit(X_train, y_train)
     accuracy = model.score(X_test, y_test)
-    print(f"{name:>16}: accuracy of five neighbours in the plane {accuracy:.3f}")
-    EmbeddingDisplay.from_estimator(model[:-1], X_test, y_test, ax=ax, legend=ax in axes[:, 1])
-    ax.set(title=f"{name}: {100 * accuracy:.0f} % right by neighbours", xlabel="", ylabel="")
+    print(f"{name:>16}: accuracy of five neighbors in the plane {accuracy:.3f}")
+    EmbeddingDisplay.from_estimator(
+        model[:-1], X_test, y_test, ax=ax, legend=ax in axes[:, 1]
+    )
+    ax.set(title=f"{name}: accuracy {accuracy:.0%}", xlabel="", ylabel="")
 
 # %%
-# In the plane a linear map has to lay some digits over others: neighbours are right for about 60 % of the
-# rows after PCA, 67 % after LDA and 74 % after NCA, and for about 93 % in the plane of the Siamese network.
-# What it costs is time: seconds of training on this small set, where PCA and LDA take milliseconds.
+# A linear map to the plane cannot keep ten digits apart: neighbors are right for about
+# 60% of the rows after PCA, 67% after LDA and 74% after NCA, but for about 93% on the
+# map of the Siamese network. The price is time: training takes seconds even on this
+# small data set, whereas PCA and LDA take milliseconds.
 
 # %%
 # Clusters
 # --------
-# Does the structure hold without labels? k-means gets the held-out rows in each representation, and no
-# labels. The adjusted Rand index (Hubert & Arabie 1985) compares its ten clusters with the ten digits: 1 if
-# they are the same, about 0 if they have nothing to do with each other. Now the representations have the
-# dimensions that they want: LDA cannot have more than nine here, one less than classes.
+# Do the classes still stand out when no labels are used? k-means clusters the held-out
+# rows in each representation. The adjusted Rand index (Hubert & Arabie 1985) compares
+# its ten clusters with the ten digits: 1 means that they are identical, and unrelated
+# clusters score about 0. Each method now gets the number of dimensions that suits it.
+# LDA can have at most nine here, one fewer than there are classes.
 
 wide = {
-    "pixels": FunctionTransformer(),  # as they are
+    "pixels": FunctionTransformer(),  # passes them through
     "PCA": PCA(32),
     "LDA": LinearDiscriminantAnalysis(n_components=9),
-    "NCA": NeighborhoodComponentsAnalysis(32, max_iter=reduced(100, 5), random_state=0),
-    "Siamese network": SiameseEmbedder(32, max_epochs=reduced(40, 2), random_state=0),
+    "NCA": NeighborhoodComponentsAnalysis(32, max_iter=100, random_state=0),
+    "Siamese network": SiameseEmbedder(32, max_epochs=40, random_state=0),
 }
 
 
-def agreement(transformer, seed):
-    """Adjusted Rand index of k-means on what a transformer makes of the held-out rows."""
-    clusters = KMeans(10, n_init=5, random_state=seed).fit_predict(transformer.transform(X_test))
+def agreement(Z_test, seed):
+    """Adjusted Rand index between the digits and k-means on transformed test rows."""
+    clusters = KMeans(10, n_init=5, random_state=seed).fit_predict(Z_test)
     return adjusted_rand_score(y_test, clusters)
 
 
 scores = {}
 for name, transformer in wide.items():
-    transformer.fit(X_train, y_train)
-    scores[name] = [agreement(transformer, seed) for seed in range(5)]
+    Z_test = transformer.fit(X_train, y_train).transform(X_test)
+    scores[name] = [agreement(Z_test, seed) for seed in range(5)]
     print(f"{name:>16}: adjusted Rand index {np.mean(scores[name]):.3f}")
 
 # %%
-# The bars are means over five starts of k-means, the whiskers reach from the worst to the best of them. Where
-# each class is one tight cloud, all starts find the same clusters. LDA, which pulls every class together, is
-# a strong rival once it has its nine dimensions. NCA wants a right neighbour for each row and not one cloud
-# for each class, so it does little for k-means.
+# The bars show the mean of five runs of k-means, the whiskers the worst and the best
+# run. Where each class forms one tight cloud, all runs find the same clusters. LDA,
+# which pulls each class together, is a strong rival once it has its nine dimensions.
+# NCA only asks that each row has a neighbor of its class nearby, not that the class
+# forms one cloud, so it does little for k-means.
 #
-# Try ``loss="contrastive"``, which draws each class to one point, or three components in place of two.
+# Things to try: ``loss="contrastive"``, which pulls each class toward one point, or
+# three components instead of two.
 
-means = np.array([np.mean(values) for values in scores.values()])
-spread = np.array(
-    [[np.mean(values) - min(values), max(values) - np.mean(values)] for values in scores.values()]
-)
+values = np.array(list(scores.values()))  # (methods, runs)
+means = values.mean(axis=1)
+whiskers = means - values.min(axis=1), values.max(axis=1) - means
 figure, ax = plt.subplots(figsize=(7, 3.5), layout="constrained")
-bars = ax.barh(list(scores), means, xerr=spread.T, color="#0072B2", capsize=4)
+bars = ax.barh(list(scores), means, xerr=whiskers, color="#0072B2", capsize=4)
 ax.bar_label(bars, fmt="%.2f", padding=6)
 ax.invert_yaxis()
 ax.set(xlabel="adjusted Rand index of k-means on held-out rows", xlim=(0, 1.08))
-ax.set_title("Clusters that agree with the digits")
+ax.set_title("Do clusters match the digits?")
 plt.show()

@@ -1,6 +1,6 @@
-"""Quick start: handwritten digits, from pixels to neighbours, retrieval, verification and a picture.
+"""Quick start: neighbors, retrieval, verification and a map of handwritten digits.
 
-Needs nothing but the package and matplotlib. Takes well under a minute on two cores.
+Needs only the package and matplotlib, and takes well under a minute on two cores.
 """
 
 from __future__ import annotations
@@ -20,20 +20,25 @@ from sklearn.preprocessing import StandardScaler
 from siamese_sklearn import SiameseEmbedder
 from siamese_sklearn.metrics import eer, map_at_r, pair_scores, recall_at_k, tar_at_far
 
-matplotlib.use("Agg")  # draws to a file, with no window
+matplotlib.use("Agg")  # draws to a file, without a window
 import matplotlib.pyplot as plt
 
 X, y = load_digits(return_X_y=True)
-X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.3, stratify=y, random_state=0)
+X_train, X_test, y_train, y_test = train_test_split(
+    X, y, test_size=0.3, stratify=y, random_state=0
+)
 
-print("1. A Pipeline: scale, embed, classify by neighbours")
-model = make_pipeline(StandardScaler(), SiameseEmbedder(random_state=0, verbose=1), KNeighborsClassifier())
+print("1. A pipeline: scale, embed, classify by neighbors")
+raw = make_pipeline(StandardScaler(), KNeighborsClassifier())
+model = make_pipeline(
+    StandardScaler(), SiameseEmbedder(random_state=0, verbose=1), KNeighborsClassifier()
+)
 model.fit(X_train, y_train)
-raw = make_pipeline(StandardScaler(), KNeighborsClassifier()).fit(X_train, y_train)
-print(f"   accuracy of 5 neighbours: {model.score(X_test, y_test):.3f}")
-print(f"   the same on the pixels:   {raw.score(X_test, y_test):.3f}\n")
+raw.fit(X_train, y_train)
+print(f"   accuracy of 5 neighbors: {model.score(X_test, y_test):.3f}")
+print(f"   the same on the pixels:  {raw.score(X_test, y_test):.3f}\n")
 
-print("2. GridSearchCV over loss and margin; the score is MAP@R, so it needs no scorer")
+print("2. GridSearchCV over loss and margin, with no scorer: the score is MAP@R")
 search = GridSearchCV(
     SiameseEmbedder(max_epochs=15, n_threads=1, random_state=0),
     {"loss": ["contrastive", "triplet"], "margin": [0.2, 0.5, 1.0]},
@@ -41,26 +46,36 @@ search = GridSearchCV(
     n_jobs=2,
     verbose=1,
 ).fit(X_train, y_train)
-for candidate, score in zip(search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True):
-    print(f"   {candidate['loss']:>11}, margin {candidate['margin']}: MAP@R {score:.3f}")
+results = search.cv_results_
+for params, score in zip(results["params"], results["mean_test_score"], strict=True):
+    print(f"   {params['loss']:>11}, margin {params['margin']}: MAP@R {score:.3f}")
 print(f"   best: {search.best_params_}\n")
 
 print("3. Retrieval: each test digit searches all the others")
 Z_test = search.transform(X_test)
 for name, rows in {"pixels": X_test, "embedding": Z_test}.items():
-    print(f"   {name:>9}: MAP@R {map_at_r(rows, y_test):.3f}, recall@1 {recall_at_k(rows, y_test, k=1):.3f}")
+    map_r, recall = map_at_r(rows, y_test), recall_at_k(rows, y_test, k=1)
+    print(f"   {name:>9}: MAP@R {map_r:.3f}, recall@1 {recall:.3f}")
 
-print("\n4. Verification: are these two the same digit?")
+print("\n4. Verification: do these two images show the same digit?")
 for name, rows in {"pixels": X_test, "embedding": Z_test}.items():
     same, score = pair_scores(rows, y_test)
     print(
-        f"   {name:>9}: AUC {roc_auc_score(same, score):.4f}, equal error rate {eer(same, score):.2%}, "
-        f"true accepts at 1 % false accepts {tar_at_far(same, score, far=0.01):.2%}"
+        f"   {name:>9}: AUC {roc_auc_score(same, score):.4f}, "
+        f"equal error rate {eer(same, score):.2%}, "
+        f"true accepts at 1% false accepts {tar_at_far(same, score, far=0.01):.2%}"
     )
 
-print("\n5. A picture: PCA of the pixels beside an embedding in the plane, learned on the training digits")
+print(
+    "\n5. A picture: PCA of the pixels, and a 2-D embedding learned on training digits"
+)
 planar = SiameseEmbedder(
-    n_components=2, loss="contrastive", margin=1.0, normalize=False, random_state=0, verbose=1
+    n_components=2,
+    loss="contrastive",
+    margin=1.0,
+    normalize=False,
+    random_state=0,
+    verbose=1,
 ).fit(X_train, y_train)
 maps = {
     "Pixels: two principal components": PCA(2, random_state=0).fit_transform(X_test),
@@ -69,9 +84,10 @@ maps = {
 figure, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
 for ax, (title, points) in zip(axes, maps.items(), strict=True):
     for digit in np.unique(y_test):
-        ax.scatter(*points[y_test == digit].T, s=12, color=plt.cm.tab10(digit), label=str(digit))
+        color = plt.cm.tab10(digit)
+        ax.scatter(*points[y_test == digit].T, s=12, color=color, label=str(digit))
     ax.set(title=f"{title} (test digits)", xticks=[], yticks=[])
 axes[1].legend(title="digit", loc="center left", bbox_to_anchor=(1, 0.5))
 path = Path(__file__).with_name("quickstart.png")
 figure.savefig(path, dpi=120)
-print(f"   written to {path.name}, beside this script")
+print(f"   written to {path.name}, next to this script")

@@ -1,15 +1,25 @@
-"""The gallery: its order, and which of its scripts can run here."""
+"""The gallery: its order, which of its scripts can run here, and what they run with."""
 
 from __future__ import annotations
 
-import re
+import os
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
-import gallery_data
+from gallery_run import fetchers, missing_files, provided
+from sklearn import datasets
+
+# Scripts that are not run are searched for names that need this import.
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sphinx.util.logging import getLogger
 from sphinx_gallery.sorting import FileNameSortKey
 
-__all__ = ["GalleryOrder", "scripts_to_run"]
+__all__ = ["REDUCED", "GalleryOrder", "provide", "scripts_to_run"]
+
+REDUCED = os.environ.get("SIAMESE_SKLEARN_REDUCED") == "1"
+BESIDE_CHECKOUT = Path(__file__).resolve().parents[3] / "shared" / "data"
+FOLDER = Path(os.environ.get("SIAMESE_SKLEARN_DATA", BESIDE_CHECKOUT))
 
 ORDER = [
     "plot_mnist_digits",
@@ -26,10 +36,12 @@ ORDER = [
     "plot_own_tower_and_loss",
 ]
 
-_LOADERS = {
-    "mnist": gallery_data.mnist,
-    "faces": gallery_data.faces,
-    "omniglot": lambda: gallery_data.omniglot("small1"),
+# What scripts download: each fetcher is tried once, because there may be no network.
+OMNIGLOT = "https://github.com/brendenlake/omniglot/raw/master/python"
+DOWNLOADS = {
+    "fetch_openml": {"name": "mnist_784", "version": 1, "as_frame": False},
+    "fetch_olivetti_faces": {},
+    "fetch_file": {"url": f"{OMNIGLOT}/images_background_small1.zip"},
 }
 
 
@@ -43,27 +55,36 @@ class GalleryOrder(FileNameSortKey):
 
 
 def scripts_to_run(folder: Path) -> str:
-    """Pattern of the scripts whose data are here or can be fetched; the others are shown, but not run."""
-    scripts = {script: _loaded_by(script) for script in sorted(folder.glob("plot_*.py"))}
-    reasons = {name: _why_not(name) for name in set().union(*scripts.values())}
+    """Pattern of the scripts whose data are available; others are only shown."""
+    called = {script: fetchers(script) for script in sorted(folder.glob("plot_*.py"))}
+    reasons = {name: _why_not(name) for name in set().union(*called.values())}
     without = []
-    for script, names in scripts.items():
+    for script, names in called.items():
         reason = next((reasons[name] for name in names if reasons[name]), None)
         if reason:
-            getLogger(__name__).info("%s is shown without being run. %s", script.name, reason)
+            message = "%s is shown without being run: %s"
+            getLogger(__name__).info(message, script.name, reason)
             without.append(script.stem)
     return rf"/(?!(?:{'|'.join(without)})\.py)plot_" if without else "/plot_"
 
 
-def _loaded_by(script: Path) -> list[str]:
-    """Which data a script loads."""
-    imported = re.search(r"^from gallery_data import (.*)$", script.read_text(), flags=re.MULTILINE)
-    return [name for name in _LOADERS if imported and name in imported[1].split(", ")]
-
-
-def _why_not(name: str) -> str | None:
+def _why_not(fetcher: str) -> str | None:
+    missing = missing_files(fetcher, FOLDER)
+    if not missing:
+        return None
     try:
-        _LOADERS[name]()
-    except OSError as error:  # neither the file, nor a network to fetch it from
-        return f"Its data cannot be had: {error}"
+        getattr(datasets, fetcher)(**DOWNLOADS[fetcher])
+    except OSError as error:
+        return f"{missing[0]} is not in {FOLDER}, and the download failed ({error})"
     return None
+
+
+_provided = ExitStack()
+
+
+def provide(gallery_conf: dict[str, Any], fname: str, when: str) -> None:
+    """Provide data and the reduced form before a script, and undo that after it."""
+    if when == "before":
+        _provided.enter_context(provided(FOLDER, reduced=REDUCED))
+    else:
+        _provided.close()
