@@ -67,8 +67,12 @@ html_theme_options = {
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
 }
 html_sidebars = {
-    page: []
-    for page in ("index", "installation", "comparison", "benchmarks", "stability", "contributing")
+    "index": [],
+    "installation": [],
+    "comparison": [],
+    "benchmarks": [],
+    "stability": [],
+    "contributing": [],
 }
 if reduced(False, True):
     html_theme_options["announcement"] = (
