@@ -85,7 +85,14 @@ html_theme_options = {
     "footer_end": [],
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
 }
-html_sidebars = {page: [] for page in ("index", "installation", "comparison", "benchmarks", "contributing")}
+html_sidebars = {
+    "index": [],
+    "installation": [],
+    "comparison": [],
+    "benchmarks": [],
+    "stability": [],
+    "contributing": [],
+}
 if REDUCED:
     html_theme_options["announcement"] = (
         "The gallery ran in reduced form, on little data: its figures mean nothing."

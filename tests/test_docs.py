@@ -18,7 +18,7 @@ from siamese_sklearn.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parents[1]
 WRITTEN = [
-    ROOT / "README.md",
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *(page for folder in ("", "guide", "api") for page in sorted((ROOT / "docs" / folder).glob("*.md"))),
 ]
 PUBLIC_MODULES = [
