@@ -33,7 +33,7 @@ __all__ = ["SiameseEmbedder"]
 
 @documented
 @dataclass(eq=False, repr=False)
-class SiameseEmbedder(SiameseBase, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class SiameseEmbedder(SiameseBase):
     """Learn an embedding in which rows of one class lie close together and those of other classes far away.
 
     A Siamese network: one tower maps every row to a vector, and is trained so that the distances between the

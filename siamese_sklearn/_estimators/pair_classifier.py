@@ -61,7 +61,7 @@ def _check_unknown_label(name: str, value: Any) -> None:
 
 @documented
 @dataclass(eq=False, repr=False, kw_only=True)
-class SiamesePairClassifier(ClassifierMixin, SiameseBase, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     """Decide whether two things are the same, say who something is, and take in classes from one example.
 
     A Siamese network with a threshold and a gallery. `fit` makes same and different pairs from ordinary
