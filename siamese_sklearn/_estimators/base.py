@@ -296,11 +296,7 @@ class SiameseBase(  # type: ignore[call-arg]
                 self._forget_fit()
             data = self._check_data(X, y, reset=not continues)
             data = self._with_numbers(data, known_classes)
-            device = (
-                torch.device(self.net_.device)
-                if continues
-                else resolve_device(self.device)
-            )
+            device = resolve_device(self.net_.device if continues else self.device)
             seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
             n_done = self.n_iter_ if continues else 0
             if not continues:
