@@ -416,6 +416,7 @@ class SiameseBase(  # type: ignore[call-arg]
                 batches = PairedBatches(data.target[kept], self.batch_size, batches)
         else:
             batches = ShuffledBatches(len(kept), self.batch_size)
+        pass_both = data.kind == "rows" and self.architecture == "pseudo_siamese"
         return TrainingRun(
             rows,
             torch.from_numpy(data.target).to(rows.device),
@@ -425,7 +426,7 @@ class SiameseBase(  # type: ignore[call-arg]
             n_epochs,
             augment=self._augmenter(data),
             averaging=self.weight_averaging,
-            n_towers=2 if self.architecture == "pseudo_siamese" else 1,
+            n_towers=2 if pass_both else 1,
             watch=watch,
             verbose=int(self.verbose),
         )
