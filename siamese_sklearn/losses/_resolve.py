@@ -10,7 +10,7 @@ from sklearn.base import clone
 from torch import Tensor, nn
 
 from siamese_sklearn._checks import check_option
-from siamese_sklearn.distances import at_least_float32
+from siamese_sklearn.distances import Distance, as_distance, at_least_float32
 from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec
 
 __all__ = ["LossLike", "PluggedLoss", "make_loss"]
@@ -33,8 +33,9 @@ class PluggedLoss(nn.Module):
 
     Attributes
     ----------
-    distance : object
-        That of `loss`, "euclidean" if it has none.
+    distance : Distance
+        That of `loss`, if its attribute of that name is one or names one; else the
+        Euclidean distance.
     lr : float or None
         Learning rate of the weights of `loss`, if it has an attribute of that name; None for that of the
         estimator.
@@ -46,11 +47,10 @@ class PluggedLoss(nn.Module):
         super().__init__()
         self.loss = loss
         self.miner = miner
-
-    @property
-    def distance(self) -> Any:
-        """What `loss` says of its distance."""
-        return getattr(self.loss, "distance", "euclidean")
+        distance = getattr(loss, "distance", None)
+        if not isinstance(distance, str | Distance):  # a library has objects of its own
+            distance = "euclidean"
+        self.distance = as_distance(distance, "loss.distance")
 
     @property
     def lr(self) -> float | None:
