@@ -1,4 +1,6 @@
-"""Random distortions of images: what each parameter does, by itself and to the pixel."""
+"""Random distortions of images: what each parameter does, by itself and to the
+pixel.
+"""
 
 import math
 
@@ -68,7 +70,9 @@ def test_rotation_turns_by_at_most_its_degrees():
     assert angle.abs().max() <= 30 + 2
     assert angle.min() < -25
     assert angle.max() > 25
-    torch.testing.assert_close(torch.hypot(right, down), torch.full((200,), 6.0), atol=0.4, rtol=0)
+    torch.testing.assert_close(
+        torch.hypot(right, down), torch.full((200,), 6.0), atol=0.4, rtol=0
+    )
 
 
 def test_rotation_of_an_oblong_image_keeps_distances():
@@ -81,7 +85,9 @@ def test_rotation_of_an_oblong_image_keeps_distances():
         for axis, place in zip((1, 2), places, strict=True)
     )
     assert torch.rad2deg(torch.atan2(down, right)).abs().max() > 25
-    torch.testing.assert_close(torch.hypot(right, down), torch.full((200,), 6.0), atol=0.4, rtol=0)
+    torch.testing.assert_close(
+        torch.hypot(right, down), torch.full((200,), 6.0), atol=0.4, rtol=0
+    )
 
 
 def test_scale_changes_distances_from_the_middle():
@@ -131,7 +137,9 @@ def test_a_rectangle_is_painted_with_the_mean():
     images = (noise < 0.5).float()  # black and white: no pixel is near the mean
     painted = seeded(still(erase=0.3), images)
     untouched = (painted - images).abs() < 0.1
-    assert ((~untouched).sum((1, 2, 3)) == 3 * 6).all()  # 0.3 of 10 rows and of 20 columns
+    assert (
+        (~untouched).sum((1, 2, 3)) == 3 * 6
+    ).all()  # 0.3 of 10 rows and of 20 columns
     rows, columns = (~untouched).any(3).sum((1, 2)), (~untouched).any(2).sum((1, 2))
     assert (rows == 3).all()
     assert (columns == 6).all()
@@ -162,19 +170,26 @@ def test_draws_come_from_the_default_generator():
     ],
 )
 def test_a_parameter_out_of_range_is_an_error_that_names_it(parameter, value):
-    with pytest.raises(ValueError, match=rf"`ImageAugmenter\.{parameter}` must be .*; got {value}"):
+    with pytest.raises(
+        ValueError, match=rf"`ImageAugmenter\.{parameter}` must be .*; got {value}"
+    ):
         ImageAugmenter(**{parameter: value})(torch.rand(2, 4, 4))
 
 
 def test_flat_rows_are_an_error_that_says_what_to_do(iris):
     X, y = iris
-    with pytest.raises(ValueError, match=r"takes images, X of shape .*; got a batch of shape .*Reshape X"):
+    with pytest.raises(
+        ValueError,
+        match=r"takes images, X of shape .*; got a batch of shape .*Reshape X",
+    ):
         SiameseEmbedder(augment=ImageAugmenter(), device="cpu").fit(X, y)
 
 
 def test_it_is_cloned_and_searched(digits):
     X, y = digits
-    embedder = SiameseEmbedder(augment=ImageAugmenter(20), max_epochs=1, device="cpu", random_state=0)
+    embedder = SiameseEmbedder(
+        augment=ImageAugmenter(20), max_epochs=1, device="cpu", random_state=0
+    )
     assert clone(embedder).augment.get_params() == embedder.augment.get_params()
     search = GridSearchCV(embedder, {"augment__rotation": [0.0, 10.0]}, cv=2).fit(X, y)
     assert search.best_params_["augment__rotation"] in (0.0, 10.0)
@@ -184,17 +199,25 @@ def learned(X, y, kind=SiameseEmbedder, **parameters):
     """Weights after one epoch."""
     settings = {"n_components": 4, "max_epochs": 1, "device": "cpu", "random_state": 0}
     model = kind(**settings | parameters).fit(X, y)
-    return torch.cat([value.ravel() for value in model.net_.module_.parameters()]).detach().numpy()
+    return (
+        torch.cat([value.ravel() for value in model.net_.module_.parameters()])
+        .detach()
+        .numpy()
+    )
 
 
 class TestAuto:
     """The default augments images that the built-in CNN gets, and nothing else."""
 
     def check(self, augmented, X, y, **parameters):
-        auto, plain = (learned(X, y, augment=augment, **parameters) for augment in ("auto", None))
+        auto, plain = (
+            learned(X, y, augment=augment, **parameters) for augment in ("auto", None)
+        )
         assert np.array_equal(auto, plain) != augmented
         if augmented:
-            np.testing.assert_array_equal(auto, learned(X, y, augment=ImageAugmenter(), **parameters))
+            np.testing.assert_array_equal(
+                auto, learned(X, y, augment=ImageAugmenter(), **parameters)
+            )
 
     @pytest.mark.parametrize(
         ("tower", "augmented"),
@@ -203,7 +226,12 @@ class TestAuto:
             ("cnn", True),
             (CNNTower(channels=(8,)), True),
             ("mlp", False),
-            (lambda shape, n_components: CNNTower(channels=(8,)).build(shape, n_components), False),
+            (
+                lambda shape, n_components: CNNTower(channels=(8,)).build(
+                    shape, n_components
+                ),
+                False,
+            ),
         ],
         ids=["auto", "name", "spec", "mlp", "own"],
     )

@@ -1,7 +1,9 @@
-"""Hoffer & Ailon's triplet network on MNIST: their loss, the built-in CNN, and neighbours in its embedding.
+"""Hoffer & Ailon's triplet network on MNIST: their loss, the built-in CNN, and
+neighbours in its embedding.
 
-Run: python tests/benchmarks/triplet_network.py. Needs the data folder. As in the paper the embeddings are not
-of unit norm: the loss is a softmax of distances, which on the unit sphere cannot become small.
+Run: python tests/benchmarks/triplet_network.py. Needs the data folder. As in the paper
+the embeddings are not of unit norm: the loss is a softmax of distances, which on the
+unit sphere cannot become small.
 """
 
 from __future__ import annotations
