@@ -6,9 +6,7 @@ import pytest
 import torch
 
 from oracles import ORACLES, proxy
-from siamese_sklearn.losses import (
-    LOSSES,
-)
+from siamese_sklearn.losses import LOSSES
 
 LABELS = [0, 1, 0, 2, 1, 0, 3, 1]  # classes of 3, 3 and twice 1
 SAME = [1, 0, 0, 1, 1, 0, 1, 0]
@@ -25,18 +23,25 @@ def variants(name):
     ]
 
 
-def case(name, params):
-    return pytest.param(name, params, id="-".join([name, *map(str, params.values())]))
+def cases(variants):
+    """One case for each (name, params); all but the first of a loss are slow."""
+    found, names = [], set()
+    for name, params in variants:
+        marks = [pytest.mark.slow] if name in names else []
+        key = "-".join([name, *map(str, params.values())])
+        found.append(pytest.param(name, params, marks=marks, id=key))
+        names.add(name)
+    return found
 
 
-VARIANTS = [case(name, params) for name in LOSSES for params in variants(name)]
+VARIANTS = cases((name, params) for name in LOSSES for params in variants(name))
 DETERMINISTIC = [p for p in VARIANTS if p.values[1].get("mining") != "random"]
-COMPARED = [
-    case(name, {**params, **extra})
+COMPARED = cases(
+    (name, {**params, **extra})
     for name, params in (p.values for p in DETERMINISTIC)
     for extra in ORACLES[name][1]
     if (params.get("mining"), extra.get("margin")) != ("semihard", 0.0)
-]
+)
 GIVEN = [
     p
     for p in COMPARED

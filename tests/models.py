@@ -1,6 +1,7 @@
 """Models that train in a moment, and the arrangements of them that tests go through."""
 
 import numpy as np
+import pytest
 
 from siamese_sklearn import Pairs, SiameseEmbedder, SiamesePairClassifier
 
@@ -21,6 +22,11 @@ CONFIGURATIONS = {
     },
     "two channels": {"architecture": "two_channel", "loss": "hinge"},
 }
+QUICK = {"contrastive", "difference head", "two towers", "two channels"}
+EACH_CONFIGURATION = [
+    pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow], id=name)
+    for name in CONFIGURATIONS
+]
 ARCHITECTURES = {
     "siamese": {"architecture": "siamese"},
     "pseudo_siamese": {"architecture": "pseudo_siamese"},

@@ -1,5 +1,8 @@
 """Data, and what is asked of every fit that is refused."""
 
+import copy
+from functools import cache
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_wine
@@ -33,6 +36,11 @@ def with_value(value):
     return rows
 
 
+@cache
+def fitted_embedder():
+    return SiameseEmbedder(device="cpu", max_epochs=1, random_state=0).fit(X, Y)
+
+
 def check_refused(parameters, data, error, message):
     """Expect the error before the first batch, of a new embedder and a fitted one,
     which stays as it was.
@@ -45,7 +53,7 @@ def check_refused(parameters, data, error, message):
     with pytest.raises(NotFittedError):
         new.transform(X)
 
-    fitted = SiameseEmbedder(device="cpu", max_epochs=1, random_state=0).fit(X, Y)
+    fitted = copy.deepcopy(fitted_embedder())
     embeddings, state = fitted.transform(X), dict(vars(fitted))
     with pytest.raises(error, match=f"(?s){message}"):
         fitted.set_params(**{"augment": spy, **parameters}).fit(*data)

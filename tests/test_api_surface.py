@@ -463,6 +463,7 @@ def test_embedder_without_labels_has_no_classes(iris):
     assert not hasattr(embedder, "classes_")
 
 
+@pytest.mark.slow
 def test_import_leaves_optional_packages_alone():
     code = (
         "import sys, siamese_sklearn.plotting; print({'matplotlib', 'polars', "

@@ -185,6 +185,7 @@ def test_flat_rows_are_an_error_that_says_what_to_do(iris):
         SiameseEmbedder(augment=ImageAugmenter(), device="cpu").fit(X, y)
 
 
+@pytest.mark.slow
 def test_it_is_cloned_and_searched(digits):
     X, y = digits
     embedder = SiameseEmbedder(
@@ -219,6 +220,7 @@ class TestAuto:
                 auto, learned(X, y, augment=ImageAugmenter(), **parameters)
             )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("tower", "augmented"),
         [
@@ -238,6 +240,7 @@ class TestAuto:
     def test_of_the_towers(self, digits, tower, augmented):
         self.check(augmented, *digits, tower=tower)
 
+    @pytest.mark.slow
     def test_of_colour_images(self, digits):
         X, y = digits
         self.check(True, np.stack([X, X, X], axis=1), y)
@@ -249,6 +252,7 @@ class TestAuto:
     def test_not_of_given_pairs(self, digits):
         self.check(False, *make_pairs(*digits, n_pairs=60, random_state=0))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("parameters", "augmented"),
         [

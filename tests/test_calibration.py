@@ -62,6 +62,7 @@ def test_no_threshold_does_better(strategy, pairs):
     )
 
 
+@pytest.mark.slow
 @given(pairs=scored_pairs(), beta=st.sampled_from([0.5, 1.0, 2.0]))
 def test_no_threshold_has_a_higher_f_beta(pairs, beta):
     best = max(value(*pairs, t, "f_beta", beta=beta) for t in every_threshold(pairs[1]))
@@ -69,6 +70,7 @@ def test_no_threshold_has_a_higher_f_beta(pairs, beta):
     assert value(*pairs, threshold, "f_beta", beta=beta) == pytest.approx(best)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["far", "frr"])
 @given(
     pairs=scored_pairs(),
@@ -83,6 +85,7 @@ def test_target_is_always_met_and_none_does_better(strategy, pairs, target):
     assert value(*pairs, threshold, strategy, target) == pytest.approx(best)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @given(pairs=scored_pairs())
 @settings(max_examples=50)
@@ -94,6 +97,7 @@ def test_among_the_best_it_accepts_the_fewest_different_pairs(strategy, pairs):
     assert rates(*pairs, chosen)[0] == min(rates(*pairs, t)[0] for t in best)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @given(pairs=scored_pairs(), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=50)
@@ -107,6 +111,7 @@ def test_increasing_transforms_and_order_leave_every_decision(strategy, pairs, s
     np.testing.assert_array_equal(other >= threshold, decisions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @given(
     pairs=scored_pairs(), dtype=st.sampled_from([np.float16, np.float32, np.float64])

@@ -62,20 +62,30 @@ CLASSIFIERS = [
         loss="exponential", distance="manhattan", normalize=False, n_references=None
     ),
 ]
-ESTIMATORS = [*EMBEDDERS, *CLASSIFIERS, PairTransformer(StandardScaler())]
-LEFT_OUT_BY_SCIKIT_LEARN = (
-    "SCIPY_ARRAY_API is not set"  # PyTorch arrays as X; needs an environment variable
-)
+QUICK = [EMBEDDERS[0], PairTransformer(StandardScaler())]
+OTHERS = [*EMBEDDERS[1:], *CLASSIFIERS]
+# PyTorch arrays as X; needs an environment variable
+LEFT_OUT_BY_SCIKIT_LEARN = "SCIPY_ARRAY_API is not set"
 
 
-@parametrize_with_checks(ESTIMATORS)
-def test_conforms_to_scikit_learn(estimator, check):
+def conform(estimator, check):
     try:
         check(estimator)
     except SkipTest as skip:
         if LEFT_OUT_BY_SCIKIT_LEARN not in str(skip):
             pytest.fail(f"A check was skipped: {skip}")
         raise
+
+
+@parametrize_with_checks(QUICK)
+def test_conforms_to_scikit_learn(estimator, check):
+    conform(estimator, check)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(OTHERS)
+def test_conforms_to_scikit_learn_in_every_configuration(estimator, check):
+    conform(estimator, check)
 
 
 NOT_GENERATED = [
@@ -90,13 +100,22 @@ NOT_GENERATED = [
 ]
 
 
+CHECKED = {
+    **{f"embedder{i}": estimator for i, estimator in enumerate(EMBEDDERS[:5])},
+    **{f"classifier{i}": estimator for i, estimator in enumerate(CLASSIFIERS[:3])},
+}
+
+
 @pytest.mark.parametrize("check", NOT_GENERATED)
 @pytest.mark.parametrize(
-    "estimator",
-    [*EMBEDDERS[:5], *CLASSIFIERS[:3]],
-    ids=[*(f"embedder{i}" for i in range(5)), *(f"classifier{i}" for i in range(3))],
+    "name",
+    [
+        "embedder0",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in list(CHECKED)[1:]),
+    ],
 )
 # the checks mix both kinds
 @pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")
-def test_conforms_to_the_checks_that_scikit_learn_does_not_generate(estimator, check):
+def test_conforms_to_the_checks_that_scikit_learn_does_not_generate(name, check):
+    estimator = CHECKED[name]
     getattr(estimator_checks, check)(type(estimator).__name__, estimator)

@@ -326,6 +326,7 @@ def test_gradients_are_those_of_finite_differences(name):
     assert torch.autograd.gradcheck(lambda a, b: paired(a[:5], b, name), (rows, other))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["euclidean", "sqeuclidean", "cosine"])
 def test_second_derivatives_are_those_of_finite_differences(name):
     """As a penalty on gradients needs them; a silent zero would be worse than
@@ -341,6 +342,7 @@ def test_second_derivatives_are_those_of_finite_differences(name):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "used",
     [

@@ -33,6 +33,7 @@ PUBLIC_MODULES = [
 PAGES = [page for page in WRITTEN if "```python" in page.read_text()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_code_blocks_run_and_give_what_their_comments_say(page):
     matplotlib.use("Agg")

@@ -37,9 +37,9 @@ FORMULAS = {
     **{name: {"formula"} for name in OF_PROXIES},
 }
 WITH_MINING = [
-    (name, mining)
+    pytest.param(name, mining, marks=[pytest.mark.slow] if number else [])
     for name, spec in LOSSES.items()
-    for mining in spec.minings or (None,)
+    for number, mining in enumerate(spec.minings or (None,))
 ]
 ON_TUPLES = [name for name, spec in LOSSES.items() if spec.takes_tuples]
 
@@ -96,6 +96,7 @@ def test_from_fit_on_rows_to_the_formula(make, loss, mining, halves):
     check_paths(paths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [quick, quick_classifier])
 @pytest.mark.parametrize("loss", ON_TUPLES)
 def test_from_fit_on_pairs_to_the_formula(make, loss, halves):
@@ -105,6 +106,7 @@ def test_from_fit_on_pairs_to_the_formula(make, loss, halves):
     check_paths(paths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ON_TUPLES)
 def test_from_fit_on_triplets_to_the_formula(loss, halves):
     triplets = make_triplets(halves[0], halves[2], random_state=0)

@@ -5,6 +5,7 @@ is.
 import ast
 import io
 import tokenize
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def own_imports(tree):
             yield inner if inner in MODULES else module
 
 
+@cache
 def parsed(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -226,6 +228,7 @@ LAYOUT = {
 }
 
 
+@cache
 def lines_of_code(text):
     """Numbers of the lines that hold code: no docstring, no comment alone, no space."""
     lines, readline = set(), io.StringIO(text).readline

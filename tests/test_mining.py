@@ -117,6 +117,7 @@ def test_a_miner_takes_what_loops_take(labels, name, seed):
     assert mined(MINERS[name], distance, labels) == expected
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(labels=LABELS, name=st.sampled_from(sorted(NAIVE)), data=st.data())
 def test_ties_cost_no_triplet(labels, name, data):
@@ -148,6 +149,7 @@ def test_a_negative_as_far_as_the_positive_is_not_semihard():
     assert mined(semihard, distance, [0, 0, 1, 2]) == [(0, 1, 3)]
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(labels=LABELS, seed=st.integers(0, 10**6))
 def test_random_takes_each_positive_pair_once_with_a_true_negative(labels, seed):
@@ -210,6 +212,7 @@ def naive_weights(rows, labels, margin):
     return weight, n_active
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     labels=LABELS,

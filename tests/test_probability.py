@@ -48,6 +48,7 @@ def naive_slope(same, score, threshold):
 
 
 class TestProbabilitySlope:
+    @pytest.mark.slow
     @settings(max_examples=150)
     @given(case=scored_pairs())
     def test_positive_finite_and_the_probability_rises(self, case):
@@ -61,6 +62,7 @@ class TestProbabilitySlope:
         assert (np.diff(probability) >= 0).all()
         assert np.array_equal(probability > 0.5, slope * (ordered - threshold) > 1e-15)
 
+    @pytest.mark.slow
     @settings(max_examples=60)
     @given(case=scored_pairs())
     def test_against_a_search(self, case):

@@ -25,6 +25,7 @@ def n_rows(batches):
     return sum(len(batch) for batch in batches)
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     counts=COUNTS,
@@ -58,6 +59,7 @@ def test_an_epoch_holds_every_row_and_a_batch_none_twice(counts, batch_size, k, 
         assert len(batch) <= max(batch_size, 6) + max(min(k, batch_size // 2), 3)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     count=st.integers(2, 40),
@@ -82,6 +84,7 @@ def test_balanced_classes_give_each_row_once_and_each_batch_both_kinds_of_pairs(
         assert max(n_of_class.values()) > 1
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     counts=st.lists(st.integers(1, 3), min_size=2, max_size=12),
@@ -97,6 +100,7 @@ def test_a_batch_holds_at_least_two_groups(counts, batch_size, k, seed):
         assert len(set(labels[batch])) > 1
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(
     counts=COUNTS,
@@ -110,6 +114,7 @@ def test_no_row_of_a_larger_class_is_alone_in_a_batch(counts, batch_size, k, see
         assert min(Counter(labels[batch].tolist()).values()) > 1
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(
     n_groups=st.integers(1, 6),
@@ -275,6 +280,7 @@ def test_shuffled_batches_differ_from_epoch_to_epoch():
     assert first.tolist() != second.tolist() != list(range(50))
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(counts=COUNTS, batch_size=st.integers(4, 48), seed=st.integers(0, 1000))
 @example(counts=[1, 1], batch_size=4, seed=0)
@@ -297,6 +303,7 @@ def test_pairs_have_balanced_rows_on_the_left_and_others_of_the_batch_on_the_rig
         assert (left != right).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(counts=COUNTS, batch_size=st.integers(4, 48), seed=st.integers(0, 1000))
 @example(counts=[40, 1], batch_size=4, seed=0)
@@ -335,6 +342,7 @@ def test_pairs_of_balanced_classes_are_half_same(count, n_classes, batch_size, s
         assert (labels[left] == labels[right]).sum() == -(-len(left) // 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", [[3, 2, 1], [12, 4]])
 def test_partners_of_a_row_are_equally_likely(counts):
     """A batch of all rows: "same" has chance 1/2 for rows with another of their class,

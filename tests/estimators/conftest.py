@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from models import CONFIGURATIONS, quick_classifier
+from models import CONFIGURATIONS, EACH_CONFIGURATION, quick_classifier
 from siamese_sklearn import make_pairs
 
 
@@ -69,7 +69,7 @@ def models(halves):
     return model
 
 
-@pytest.fixture(params=CONFIGURATIONS)
+@pytest.fixture(params=EACH_CONFIGURATION)
 def configuration(request):
     """Name of a configuration."""
     return request.param

@@ -17,6 +17,7 @@ class TestGoingOn:
             quick(max_epochs=1).fit(X_train, y_train).transform(X_test),
         )
 
+    @pytest.mark.slow
     def test_partial_fit_goes_on(self, wine):
         X_train, X_test, y_train, y_test = wine
         embedder = quick().partial_fit(X_train, y_train)
@@ -152,6 +153,7 @@ class TestGoingOn:
         ).shape == (89, 32)
         assert embedder.n_features_in_ == 5
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("split", ["rows", "classes"])
     def test_early_stopping(self, digits, split):
         X, y = digits

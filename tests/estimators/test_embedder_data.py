@@ -105,6 +105,7 @@ class TestData:
         assert len(n_rows) > 15
         assert max(n_rows) <= 256
 
+    @pytest.mark.slow
     def test_memory_maps_are_never_read_whole(self, monkeypatch, tmp_path):
         rng = np.random.default_rng(0)
         rows = rng.normal(size=(9000, 4)).astype(np.float32)
@@ -123,6 +124,7 @@ class TestData:
         np.testing.assert_array_equal(X, counts[0])
         np.testing.assert_array_equal(y, counts[1])
 
+    @pytest.mark.slow
     def test_images_with_and_without_a_channel_axis(self, digits):
         X, y = digits
         flat, channel = (
@@ -135,6 +137,7 @@ class TestData:
             isinstance(layer, nn.Conv2d) for layer in flat.net_.module_.modules()
         )
 
+    @pytest.mark.slow
     def test_colour_images_learn(self, digits):
         X, y = digits
         X = np.stack([X, 16 - X, X / 2], axis=1)

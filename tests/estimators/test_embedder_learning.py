@@ -26,6 +26,7 @@ SPLIT = {"test_size": 0.5, "random_state": 0}
 
 
 class TestLearning:
+    @pytest.mark.slow
     def test_digits_with_the_defaults(self):
         X, y = load_digits(return_X_y=True)
         X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, **SPLIT)
@@ -35,6 +36,7 @@ class TestLearning:
         assert model.score(X_test, y_test) > 0.965
         assert model[:-1].score(X_test, y_test) > 0.8 > map_at_r(X_test, y_test) + 0.2
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("loss", "mining"),
         [
@@ -136,6 +138,7 @@ class TestInScikitLearn:
         )
         assert (scores > 0.7).all()
 
+    @pytest.mark.slow
     def test_search_gives_the_same_scores_with_any_number_of_jobs(self, wine):
         X_train, _, y_train, _ = wine
         grid = [

@@ -25,6 +25,7 @@ ON_TUPLES = [name for name, spec in LOSSES.items() if spec.takes_tuples]
 
 
 class TestPairsAndTriplets:
+    @pytest.mark.slow
     @pytest.mark.parametrize("loss", ON_TUPLES)
     def test_every_loss_learns_from_given_pairs(self, scaled, loss):
         X_train, X_test, y_train, y_test = scaled
@@ -35,6 +36,7 @@ class TestPairsAndTriplets:
         assert embedder.score(test_pairs, test_same) > 0.93
         assert embedder.score(X_test, y_test) > 0.75
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("loss", ON_TUPLES)
     def test_every_loss_learns_from_given_triplets(self, scaled, loss):
         X_train, X_test, y_train, y_test = scaled
@@ -59,6 +61,7 @@ class TestPairsAndTriplets:
         np.testing.assert_allclose(Z.left, wanted.left, atol=1e-6)
         np.testing.assert_allclose(Z.right, wanted.right, atol=1e-6)
 
+    @pytest.mark.slow
     def test_pairs_of_images(self, digits):
         pairs, same = make_pairs(*digits, random_state=0)
         embedder = quick(max_epochs=6).fit(pairs, same)

@@ -188,6 +188,7 @@ class TestCopies:
             assert copied.score(X_test, y_test) == embedder.score(X_test, y_test)
             assert copied.history_ == embedder.history_
 
+    @pytest.mark.slow
     def test_pickle_holds_no_data(self, counts):
         X, y = (np.repeat(part, 20, axis=0) for part in counts)
         embedder = quick(

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pytest
 import torch
 
 from models import RowsSeen, quick
@@ -68,6 +69,7 @@ class TestRandomness:
         np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
         assert torch.equal(torch.get_rng_state(), torch_state)
 
+    @pytest.mark.slow
     def test_two_threads_give_what_one_gives(self, wine):
         X_train, X_test, y_train, _ = wine
 

@@ -313,6 +313,7 @@ class TestSearch:
         expected = naive_class_scores(queries, rows, labels, distance)
         np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
 
+    @pytest.mark.slow
     @each_distance
     @settings(max_examples=40)
     @given(search=searches(), scale=st.sampled_from([1e-25, 1e-3, 1.0, 1e15]))
@@ -377,6 +378,7 @@ class TestSearch:
         numbers, _ = gallery_of(rows, ["d", "c", "b", "a"]).nearest(queries, distance)
         assert numbers.tolist() == [0, 1, 0]
 
+    @pytest.mark.slow
     @given(search=searches(), numbers_at_once=st.integers(1, 40))
     def test_any_score_is_asked_for_some_queries_at_a_time(
         self, search, numbers_at_once
@@ -498,6 +500,7 @@ class TestSearch:
             atol=1e-6,
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("method", ["nearest", "class_scores"])
     @pytest.mark.parametrize("name", ["euclidean", "cosine", "manhattan", "callable"])
     def test_memory_is_bounded(self, method, name):

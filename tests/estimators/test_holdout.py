@@ -44,6 +44,7 @@ class TestRows:
         assert np.array_equal(kept, np.sort(kept))
         assert len(held) > 0
 
+    @pytest.mark.slow
     @given(labellings, fractions, seeds)
     def test_every_class_keeps_two_rows(self, labels, fraction, seed):
         assume(np.bincount(labels).max() >= 3)
@@ -52,6 +53,7 @@ class TestRows:
         after = np.bincount(shuffled(labels, seed)[kept], minlength=len(before))
         assert (after >= np.minimum(before, 2)).all()
 
+    @pytest.mark.slow
     @given(labellings, fractions, seeds)
     def test_each_class_gives_its_share(self, labels, fraction, seed):
         count = np.bincount(labels)
@@ -63,6 +65,7 @@ class TestRows:
         full = share <= count - 2  # not cut short to leave two
         assert (n_held[full] > share[full] - 1).all()
 
+    @pytest.mark.slow
     @given(st.integers(3, 20), st.integers(2, 60), st.floats(0.05, 0.3), seeds)
     def test_share_of_all_rows(self, n_rows, n_classes, fraction, seed):
         assume(
@@ -122,6 +125,7 @@ class TestRows:
 
 
 class TestClasses:
+    @pytest.mark.slow
     @given(labellings, fractions, seeds)
     def test_whole_classes_are_held_out(self, labels, fraction, seed):
         count = np.bincount(labels)

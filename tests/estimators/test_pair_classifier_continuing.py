@@ -6,7 +6,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from models import ARCHITECTURES, CONFIGURATIONS, naive_class_scores, quick_classifier
+from models import (
+    ARCHITECTURES,
+    EACH_CONFIGURATION,
+    naive_class_scores,
+    quick_classifier,
+)
 from siamese_sklearn import (
     Pairs,
     TripletLoss,
@@ -71,7 +76,7 @@ class TestRandomness:
 
 
 class TestGoingOn:
-    @pytest.mark.parametrize("name", CONFIGURATIONS)
+    @pytest.mark.parametrize("name", EACH_CONFIGURATION)
     def test_partial_fit_embeds_the_references_anew_and_keeps_who_was_enrolled(
         self, models, halves, name
     ):
@@ -122,6 +127,7 @@ class TestGoingOn:
         assert model.classes_.tolist() == [0, 1, 2]
         assert model.predict_proba(X_test).shape == (75, 3)
 
+    @pytest.mark.slow
     def test_partial_fit_goes_on_learning(self, halves):
         X_train, X_test, y_train, y_test = halves
         pairs, same = make_pairs(X_test, y_test, random_state=0)
@@ -217,7 +223,9 @@ FAILURES = {
 
 class TestFailures:
     @pytest.mark.parametrize("failure", FAILURES)
-    @pytest.mark.parametrize("name", ["contrastive", "two channels"])
+    @pytest.mark.parametrize(
+        "name", ["contrastive", pytest.param("two channels", marks=pytest.mark.slow)]
+    )
     def test_a_failed_fit_leaves_the_fitted_model(self, models, halves, failure, name):
         X_train, X_test, y_train, _ = halves
         parameters, data = FAILURES[failure]

@@ -59,6 +59,7 @@ class TestData:
         np.testing.assert_array_equal(model.predict(convert(X)), plain.predict(X))
         assert model.threshold_ == pytest.approx(plain.threshold_, abs=1e-5)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "list"])
     @pytest.mark.parametrize("architecture", ARCHITECTURES)
     def test_every_kind_of_sides_gives_the_same(self, few_counts, kind, architecture):

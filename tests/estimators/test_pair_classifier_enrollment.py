@@ -107,6 +107,7 @@ class TestReferences:
         )
         assert sorted(gallery.rows.tolist()) == sorted(X_train.tolist())
 
+    @pytest.mark.slow
     def test_few_of_many_rows_answer_nearly_as_well(self, table):
         X_train, X_test, y_train, y_test = table
         few, every = (
@@ -132,6 +133,7 @@ class TestReferences:
         assert len(trained) == 8
         assert model.classes_.tolist() == list(range(10))
 
+    @pytest.mark.slow
     def test_pickle_and_prediction_do_not_grow_with_the_rows(self):
         rng = np.random.default_rng(0)
         sizes = []
@@ -328,6 +330,7 @@ class TestEnrolment:
             with pytest.raises(NotFittedError):
                 call()
 
+    @pytest.mark.slow
     @settings(max_examples=25)
     @given(
         steps=st.lists(

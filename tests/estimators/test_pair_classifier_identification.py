@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from models import CONFIGURATIONS, LEARNING, naive_class_scores, quick_classifier
+from models import EACH_CONFIGURATION, LEARNING, naive_class_scores, quick_classifier
 from siamese_sklearn import (
     MLPTower,
     Pairs,
@@ -146,13 +146,14 @@ class TestUnknown:
         assert model.predict(halves[1]).tolist() == ["stranger"] * 75
         assert model.set_params(unknown_label=0).predict(halves[1]).tolist() == [0] * 75
 
-    @pytest.mark.parametrize("name", CONFIGURATIONS)
+    @pytest.mark.parametrize("name", EACH_CONFIGURATION)
     def test_the_threshold_decides(self, models, halves, name):
         model = models(name).set_params(unknown_label="unknown")
         closed = models(name).predict(halves[1]).tolist()
         assert model.set_threshold(-1e9).predict(halves[1]).tolist() == closed
         assert model.set_threshold(1e9).predict(halves[1]).tolist() == ["unknown"] * 75
 
+    @pytest.mark.slow
     def test_by_a_calibrated_threshold(self, table):
         """Trained and calibrated on 0 to 6: 7, 8 and 9 are strangers more often than
         the others.
@@ -193,6 +194,7 @@ class TestUnknown:
 
 
 class TestManyRows:
+    @pytest.mark.slow
     def test_ten_thousand_are_found_among_ten_thousand_in_bounded_memory(self):
         """All distances at once would be 400 MB."""
         rng = np.random.default_rng(0)
@@ -213,6 +215,7 @@ class TestManyRows:
         np.testing.assert_array_equal(found, order)
         assert peak < 60e6
 
+    @pytest.mark.slow
     def test_scores_of_all_classes_take_bounded_memory(self):
         """3,000 queries, 8,000 references of 5 classes: all scores at once would be 96
         MB.

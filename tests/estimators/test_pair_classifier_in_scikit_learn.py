@@ -30,6 +30,7 @@ from siamese_sklearn.losses import BinaryCrossEntropyLoss
 
 
 class TestCopies:
+    @pytest.mark.slow
     @pytest.mark.parametrize("architecture", ARCHITECTURES)
     @pytest.mark.parametrize("kind", ["rows", "pairs"])
     def test_pickle_joblib_and_deepcopy(self, tmp_path, halves, architecture, kind):
@@ -113,6 +114,7 @@ def kind_of_data(request, halves):
 
 
 class TestInScikitLearn:
+    @pytest.mark.slow
     def test_grid_search(self, kind_of_data):
         X, y = kind_of_data
         small = MLPTower(hidden_layer_sizes=(8,))
@@ -142,6 +144,7 @@ class TestInScikitLearn:
         assert search.best_score_ == scores.max()
         assert search.predict(X).shape == y.shape
 
+    @pytest.mark.slow
     def test_cross_val_predict(self, kind_of_data):
         X, y = kind_of_data
         model = quick_classifier(max_epochs=15, lr=3e-3)
@@ -153,6 +156,7 @@ class TestInScikitLearn:
         np.testing.assert_array_equal(probability.argmax(axis=1), answer)
         assert (cross_val_score(model, X, y, cv=CV) > 0.8).all()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("scoring", ["roc_auc", "neg_log_loss", "f1"])
     def test_scoring_of_verification_by_name(self, halves, scoring):
         pairs, same = make_pairs(halves[0], halves[2], random_state=0)
@@ -167,6 +171,7 @@ class TestInScikitLearn:
             scores > {"roc_auc": 0.85, "neg_log_loss": -0.69, "f1": 0.7}[scoring]
         ).all()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "scoring", ["roc_auc_ovr", "neg_log_loss", "balanced_accuracy"]
     )
@@ -185,6 +190,7 @@ class TestInScikitLearn:
             ]
         ).all()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
     def test_calibrated_classifier(self, kind_of_data, method):
         X, y = kind_of_data
@@ -202,6 +208,7 @@ class TestInScikitLearn:
         calibrated = CalibratedClassifierCV(FrozenEstimator(model)).fit(X, y)
         assert np.mean(calibrated.predict(X) == y) > 0.8
 
+    @pytest.mark.slow
     def test_tuned_threshold(self, kind_of_data):
         """Two species, or two kinds of pairs."""
         X, y = kind_of_data

@@ -38,6 +38,7 @@ def area_of_scaled(X_train, pairs, same):
 
 
 class TestLearning:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "loss",
         ["contrastive", "exponential", "binary_cross_entropy", "hinge", "triplet"],
@@ -68,6 +69,7 @@ class TestLearning:
         else:
             assert model.classes_.tolist() == [0, 1]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("head", ["distance", "difference", "product"])
     def test_every_head_learns(self, wine, head):
         X_train, X_test, y_train, y_test = wine
@@ -88,6 +90,7 @@ class TestLearning:
         )
         assert not any(torch.equal(*pair) for pair in zip(*weights, strict=True))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("architecture", ARCHITECTURES)
     @pytest.mark.parametrize("tower", ["mlp", "cnn"])
     def test_every_architecture_learns(self, images, architecture, tower):
@@ -135,6 +138,7 @@ class TestLearning:
             *model.transform(Pairs(halves[1], halves[1])).sides, atol=1e-2
         )
 
+    @pytest.mark.slow
     def test_one_example_per_class_is_tolerated_beside_others(self, table):
         """Digits 8 and 9 have one image each, and are found by it."""
         X_train, X_test, y_train, y_test = table
@@ -251,6 +255,7 @@ def two_towers(two_kinds):
     return model.fit(*two_kinds.pairs(two_kinds.train, 0))
 
 
+@pytest.mark.slow
 class TestTwoKindsOfRows:
     def test_they_are_verified(self, two_kinds, two_towers):
         pairs, same = two_kinds.pairs(two_kinds.test, 1)

@@ -187,6 +187,7 @@ class TestHeldOutThreshold:
             quick_classifier().fit(X, [0, 0, 0, 1, 2])
         assert [str(warning.message) for warning in caught] == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["rows", "pairs"])
     @pytest.mark.parametrize("name", ["contrastive", "product head", "two channels"])
     def test_early_stopping_watches_the_area_under_the_curve(
@@ -410,6 +411,7 @@ class TestCalibration:
 
 
 class TestSetThreshold:
+    @pytest.mark.slow
     @settings(max_examples=25)
     @given(place=st.integers(0, 119), threshold=st.none() | st.floats(-3, 3, width=32))
     def test_a_pair_that_reaches_it_is_the_same(self, models, pairs, place, threshold):

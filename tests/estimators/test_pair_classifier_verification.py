@@ -279,6 +279,7 @@ class TestBadPairs:
 
 
 class TestPipeline:
+    @pytest.mark.slow
     def test_one_scaler_for_rows_and_for_both_sides_of_pairs(self, halves, pairs):
         X_train, X_test, y_train, y_test = halves
         pairs, same = pairs

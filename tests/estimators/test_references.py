@@ -34,6 +34,7 @@ def labelled_grids(draw, max_rows=40):
 
 
 class TestChooseReferences:
+    @pytest.mark.slow
     @given(labelled_grids(), st.integers(1, 6), st.integers(0, 99))
     def test_at_most_so_many_rows_of_every_class_and_all_of_a_small_one(
         self, grid, n_references, seed
@@ -106,6 +107,7 @@ class TestChooseReferences:
         )
         np.testing.assert_array_equal(chosen, [102, 103, 104])
 
+    @pytest.mark.slow
     def test_no_row_stands_for_two_clusters(self):
         sizes = [
             len(
@@ -117,6 +119,7 @@ class TestChooseReferences:
         ]
         assert set(sizes) == {5}
 
+    @pytest.mark.slow
     def test_references_cover_their_class_like_those_of_scikit_learns_k_means(self):
         points = normal(600, 4) * [4, 2, 1, 1]
         labels = np.zeros(600, dtype=int)
@@ -193,6 +196,7 @@ class TestChooseReferences:
             choose_references(points, labels, 3, rng()),
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("n_references", "n_rows"), [(5, 1000), (1500, 3000)])
     def test_a_large_class_is_looked_at_in_part_but_at_random(
         self, n_references, n_rows

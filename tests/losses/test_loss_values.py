@@ -51,6 +51,8 @@ def test_every_loss_of_the_registry_has_its_row():
     assert len(LOSSES) >= 3
     assert {name for name, _ in (p.values for p in VARIANTS)} == set(LOSSES)
     assert {name for name, _ in (p.values for p in COMPARED)} == set(LOSSES)
+    for quick_ones in (VARIANTS, COMPARED):
+        assert {p.values[0] for p in quick_ones if not p.marks} == set(LOSSES)
     for name, spec in LOSSES.items():
         assert issubclass(spec, LossSpec)
         assert set(spec.distances) <= set(DISTANCES)
@@ -258,6 +260,7 @@ def cubic(embeddings, labels, margin, squared):
     return value.sum() / max(n_active, 1), n_active
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(
     sizes=st.lists(st.integers(1, 6), min_size=1, max_size=6),

@@ -186,6 +186,7 @@ def test_solved_triplets_still_pay_for_bits_out_of_balance():
     assert module.n_active == 0
 
 
+@pytest.mark.slow
 def test_balance_keeps_the_bits_of_lopsided_embeddings_alive():
     """All embeddings begin on one side, (4, ..., 4) and a little: every bit is 1. The
     balance mends that.
@@ -272,6 +273,7 @@ def test_a_mining_that_does_not_exist_is_guessed():
         HammingTripletLoss(mining="semi-hard").build(2, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalize", [True, False])
 def test_codes_of_digits_find_their_own(digits, normalize):
     """A nearest code of 32 bits is of the same digit for nine held-out images of ten,

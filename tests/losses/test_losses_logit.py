@@ -250,6 +250,7 @@ def test_given_logits_of_half_precision_are_taken_in_float32(spec, dtype):
 # Gradients
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "head", "mining"), VARIANTS)
 def test_gradient_is_that_of_finite_differences(name, head, mining):
     module = build(name, {"head": head, "mining": mining}).double()
@@ -284,6 +285,7 @@ def test_value_and_gradients_are_finite_whatever_the_size(name, head, mining, sc
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "head"), list(itertools.product(SPECS, HEADS)))
 def test_the_head_is_fitted_to_the_embeddings(name, head):
     """Same rows 0.2 apart, different ones 0.5 and 0.7, on a line in space: the first

@@ -187,6 +187,7 @@ def test_beyond_the_turning_point_arcface_is_that_of_pytorch_metric_learning():
 # Formulas
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     margin=st.floats(0, math.pi / 2),
@@ -208,6 +209,7 @@ def test_a_wider_angle_has_a_smaller_cosine_on_both_sides_of_the_turning_point(
     assert (widened <= angle.cos() + 1e-12).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("margin", [0.2, 0.5, 1.0, 1.5])
 def test_arcface_costs_more_the_farther_a_row_is_from_its_proxy(margin):
     """At (cos t, sin t) the proxy (1, 0) is at the angle t; that of the other class is
@@ -492,6 +494,7 @@ def test_a_class_that_comes_later_is_an_error_unless_named_at_the_start(spec, ir
     assert told.n_iter_ == 2
 
 
+@pytest.mark.slow
 @of_every_loss
 def test_a_few_epochs_bring_rows_to_the_proxy_of_their_class(spec, iris):
     X, y = iris
@@ -506,6 +509,7 @@ def test_a_few_epochs_bring_rows_to_the_proxy_of_their_class(spec, iris):
     assert 32 < fitted.history_[-1]["n_active"] <= 64
 
 
+@pytest.mark.slow
 def test_the_rate_can_be_searched(iris):
     search = GridSearchCV(
         embedder(ProxyAnchorLoss()), {"loss__weights_lr": [1e-9, 0.05]}, cv=2

@@ -142,6 +142,7 @@ def test_value_and_gradient_are_those_of_the_library(make, few):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", EACH)
 def test_fit_begins_at_what_the_library_says_and_is_pickled(make, few):
     """One batch of all rows, so that the loss of the first epoch is known; the order of
@@ -165,6 +166,7 @@ def test_fit_begins_at_what_the_library_says_and_is_pickled(make, few):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", EACH)
 def test_a_clone_of_a_fitted_model_is_fitted_to_the_same(make, rows):
     X, y = rows
@@ -217,6 +219,7 @@ def test_proxies_take_the_learning_rate_of_the_estimator_or_of_a_group_of_their_
     )
 
 
+@pytest.mark.slow
 def test_grid_search_and_pipeline(rows):
     X, y = rows
     flat = X.reshape(300, 64)

@@ -81,6 +81,7 @@ def grids(draw, max_rows=12):
     return rows, labels
 
 
+@pytest.mark.slow
 @measures
 @pytest.mark.parametrize("distance", ["euclidean", "sqeuclidean", "manhattan"])
 @given(data=grids())
@@ -94,6 +95,7 @@ def test_leave_one_out_equals_an_explicit_loop(name, distance, data):
     assert measure(rows, labels, distance=distance) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @measures
 @given(data=grids(), split=st.integers(1, 11))
 @settings(max_examples=40)
@@ -148,6 +150,7 @@ def test_map_at_r_by_hand():
     )
 
 
+@pytest.mark.slow
 @measures
 @given(data=grids(), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=30)

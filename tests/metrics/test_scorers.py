@@ -123,6 +123,7 @@ def test_verification_scorers_need_both_kinds_of_pairs(scorer):
         scorer(embedder, [[0.0], [1.0]], [0, 0])
 
 
+@pytest.mark.slow
 def test_scorers_draw_the_same_pairs_every_time():
     rng = np.random.default_rng(7)
     # 1.1 million pairs: some are drawn
@@ -195,6 +196,7 @@ def test_scorer_of_an_embedder_measures_given_pairs(name, halves):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["rows", "pairs"])
 @pytest.mark.parametrize("architecture", ["siamese", "two_channel"])
 def test_verification_scorers_serve_a_search_of_classifiers(halves, kind, architecture):
@@ -215,6 +217,7 @@ def test_verification_scorers_serve_a_search_of_classifiers(halves, kind, archit
     assert ((areas > 0.3) & (areas <= 1)).all()
 
 
+@pytest.mark.slow
 @verification_scorers
 def test_scorer_takes_a_pipeline_for_rows_and_pairs(name, halves):
     X_train, X_test, y_train, y_test = halves

@@ -63,6 +63,7 @@ def test_curve_equals_counting_at_each_threshold(pairs):
     ]
 
 
+@pytest.mark.slow
 @given(scored_pairs())
 def test_curve_is_monotone_from_nothing_to_everything(pairs):
     far, frr, _ = far_frr_curve(*pairs)
@@ -71,6 +72,7 @@ def test_curve_is_monotone_from_nothing_to_everything(pairs):
     assert (np.diff(frr) <= 0).all()
 
 
+@pytest.mark.slow
 @given(scored_pairs())
 @settings(max_examples=30)
 def test_curve_agrees_with_scikit_learn(pairs):
@@ -117,12 +119,14 @@ def test_eer_is_where_the_rates_cross(pairs):
     assert crossings
 
 
+@pytest.mark.slow
 @given(scored_pairs())
 def test_eer_does_not_change_when_kinds_and_scores_are_turned_round(pairs):
     same, score = pairs
     assert eer(~same, -score) == pytest.approx(eer(same, score))
 
 
+@pytest.mark.slow
 @given(
     scored_pairs(),
     st.sampled_from([0.0, 0.01, 0.2, 0.5, 1.0]),
@@ -144,6 +148,7 @@ def test_eer_of_perfect_reversed_and_constant_scores(score, expected):
     assert eer([True, True, False, False], score) == expected
 
 
+@pytest.mark.slow
 @given(scored_pairs(), st.floats(0, 1))
 def test_tar_at_far_is_the_best_of_all_thresholds(pairs, far):
     rates = [naive_rates(*pairs, t) for t in [math.inf, *pairs[1]]]
@@ -238,6 +243,7 @@ def test_a_sample_is_half_same_and_half_different_and_never_repeats(
 
 
 # the two ways to draw: by rejection and by permutation
+@pytest.mark.slow
 @pytest.mark.parametrize("max_pairs", [8, 60])
 def test_each_pair_of_a_kind_is_drawn_equally_often(max_pairs):
     """Counts over 400 draws are binomial: none of 210 lies 5 standard deviations off

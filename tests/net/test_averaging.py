@@ -125,6 +125,7 @@ def test_model_ends_with_the_running_mean(parameters, decay):
     assert_same(values_of(model.net_), mean_of(steps, decay))
 
 
+@pytest.mark.slow
 def test_a_long_mean_leaves_steps_out_and_is_much_the_same():
     model = fitted(weight_averaging=0.99, max_epochs=250)
     steps = record_of(model).steps_

@@ -223,6 +223,7 @@ class TestMonitor:
             train(net, make_run(1))
         assert net.history[-1]["spread"] == pytest.approx(0, abs=1e-9)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("n_epochs", "flushed"), [(100, True), (99, False)])
     def test_denormal_state_of_the_optimizer_is_zeroed_every_100_steps(
         self, n_epochs, flushed

@@ -134,6 +134,7 @@ class TestSeeds:
             embedder.fit(X, Y).transform(X)
         assert torch.equal(torch.get_rng_state(), before)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("n_threads", [None, 2])
     def test_fits_in_two_threads_equal_fits_one_after_the_other(self, n_threads):
         def embeddings(seed):

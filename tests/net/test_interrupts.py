@@ -221,6 +221,7 @@ class TestNothingIsHeld:
         assert alive() is None
         assert embedder.transform(X).shape == (48, WIDTH)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("early_stopping", [True, False])
     def test_pickle_has_the_size_of_the_model(self, early_stopping):
         rng = np.random.default_rng(0)

@@ -252,6 +252,7 @@ class TestBatchesOfPairs:
             right.fill_(-1.0)
         assert np.array_equal(x, X)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("spec", [BinaryCrossEntropyLoss(), HingeLoss()], ids=repr)
     def test_two_channels_learn_from_them(self, spec):
         net = make_net(spec.build(3, WIDTH), network=two_channels(), lr=0.05)

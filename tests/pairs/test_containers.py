@@ -287,6 +287,7 @@ def test_splits_keep_both_sides_in_step():
     assert sorted([*train.left, *test.left]) == list(range(20))
 
 
+@pytest.mark.slow
 def test_search_calibration_threshold_and_learning_curve_take_pairs():
     pairs, same = clusters()
     search = GridSearchCV(DistanceThreshold(), {"power": [0.5, 1.0]}, cv=3).fit(

@@ -63,6 +63,7 @@ class TestBalancedAndManyPairs:
         assert set(different) <= every_different
         assert len(set(same)) == len(set(different)) == len(same)
 
+    @pytest.mark.slow
     @settings(max_examples=80)
     @given(labels=labellings, seed=seeds, most=st.integers(1, 200))
     def test_many(self, labels, seed, most):
@@ -112,6 +113,7 @@ def enough_among_themselves(labels, held):
 
 
 class TestHeldOutPairs:
+    @pytest.mark.slow
     @settings(max_examples=200)
     @given(case=held_rows(), seed=seeds)
     # all of them have a mate
@@ -137,6 +139,7 @@ class TestHeldOutPairs:
         if enough_among_themselves(labels, held):
             assert is_held.all()
 
+    @pytest.mark.slow
     @settings(max_examples=100)
     @given(case=held_rows(), seed=seeds)
     def test_every_held_out_row_with_a_mate_takes_part_equally(self, case, seed):

@@ -47,6 +47,7 @@ def drawn(y, **params):
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(y=LABELS, half=st.none() | st.integers(1, 200), seed=st.integers(0, 1000))
 def test_pairs_are_balanced_distinct_and_truly_marked(y, half, seed):
@@ -60,6 +61,7 @@ def test_pairs_are_balanced_distinct_and_truly_marked(y, half, seed):
     assert len(set(same)) == len(set(different)) == n_each
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(y=LABELS, half=st.none() | st.integers(1, 60), seed=st.integers(0, 1000))
 def test_rows_of_a_class_have_equally_many_partners_and_none_is_left_out(y, half, seed):
@@ -91,6 +93,7 @@ def test_all_pairs_of_the_rarer_kind_are_used_where_too_many_are_asked_for(y):
     assert set(same) == all_same or set(different) == all_different
 
 
+@pytest.mark.slow
 def test_every_pair_of_its_kind_is_equally_likely():
     """Classes of 4 and 2 rows have 8 different pairs; of the 7 same ones, 5 are one
     step around a ring.
@@ -131,6 +134,7 @@ def test_lone_labels_take_part_in_different_pairs_only():
     )
 
 
+@pytest.mark.slow
 def test_thousands_of_classes_and_a_big_one():
     y = np.concatenate([np.zeros(40_000, int), np.arange(1, 20_001).repeat(3)])
     pairs, same = make_pairs(np.arange(100_000), y, random_state=0)
@@ -249,6 +253,7 @@ def drawn_triplets(y, **params):
     return [tuple(int(i) for i in row) for row in zip(*made.sides, strict=True)]
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(y=LABELS, n_triplets=st.none() | st.integers(1, 150), seed=st.integers(0, 1000))
 def test_triplets_are_true_and_anchors_take_turns(y, n_triplets, seed):
@@ -274,6 +279,7 @@ def test_every_triplet_comes_once_where_as_many_are_asked_for():
     )
 
 
+@pytest.mark.slow
 def test_every_triplet_of_an_anchor_is_equally_likely():
     """Anchors 0, 1, 2 have 2 * 3 triplets each, anchors 3, 4 have 1 * 4, the lone label
     never is one.

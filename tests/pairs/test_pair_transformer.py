@@ -19,6 +19,7 @@ from sklearn.utils import estimator_checks
 from siamese_sklearn.pairs import Pairs, PairTransformer, Triplets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "inner", [StandardScaler(), Normalizer(), PCA(1), SelectKBest(k=1)], ids=str
 )

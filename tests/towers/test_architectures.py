@@ -344,6 +344,7 @@ class TestStandardizeStatistics:
         for tower in build("pseudo_siamese", (x,)).towers:
             check_statistics(standardize_of(tower), x)
 
+    @pytest.mark.slow
     @settings(max_examples=30)
     @given(
         n=st.integers(2, 20), d=st.integers(1, 4), seed=seeds, size=st.integers(1, 21)

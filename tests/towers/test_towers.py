@@ -189,6 +189,7 @@ class TestStandardize:
             1 / layer.inverse_scale.ravel(), table.std(axis=axes), rtol=1e-6
         )
 
+    @pytest.mark.slow
     @given(
         hnp.arrays(
             np.float32,
@@ -247,6 +248,7 @@ class TestStandardize:
         layer.fit([X])
         torch.testing.assert_close(layer(X), torch.tensor([[-1.0], [1.0]]))
 
+    @pytest.mark.slow
     @given(
         hnp.arrays(
             np.float32,
@@ -419,6 +421,7 @@ class TestSiameseNetwork:
         assert torch.equal(SiameseNetwork(tower, 3, normalize=False)(X), tower(X))
 
 
+@pytest.mark.slow
 def test_cnn_learns_faces(faces):
     X, y = faces
     train, test = np.arange(len(y)) % 10 < 7, np.arange(len(y)) % 10 >= 7
