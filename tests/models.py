@@ -22,7 +22,7 @@ CONFIGURATIONS = {
     },
     "two channels": {"architecture": "two_channel", "loss": "hinge"},
 }
-QUICK = {"contrastive", "difference head", "two towers", "two channels"}
+QUICK = {"contrastive", "two channels"}
 EACH_CONFIGURATION = [
     pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow], id=name)
     for name in CONFIGURATIONS

@@ -129,6 +129,7 @@ def test_codes_all_ones_differ_from_zeros_in_every_bit():
     assert indices.tolist() == [[0, 1]]
 
 
+@pytest.mark.slow
 def test_distances_and_rows_that_need_64_bits_are_kept_apart():
     """33,000 rows of 65,536 bits: distance times rows exceeds 2**31."""
     n_bytes, n_rows = 2**13, 33_000

@@ -106,14 +106,9 @@ CHECKED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", NOT_GENERATED)
-@pytest.mark.parametrize(
-    "name",
-    [
-        "embedder0",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in list(CHECKED)[1:]),
-    ],
-)
+@pytest.mark.parametrize("name", CHECKED)
 # the checks mix both kinds
 @pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")
 def test_conforms_to_the_checks_that_scikit_learn_does_not_generate(name, check):

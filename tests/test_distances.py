@@ -70,6 +70,7 @@ def test_equals_the_definition(name, dtype):
     assert_close(ours_alone.double(), naive(left, left, name), **tolerance)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     rows=st.lists(
@@ -96,6 +97,7 @@ def test_float32_keeps_its_digits_whatever_the_rows(rows, name):
     assert (ours.diagonal() == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1e-1, 4e-2, 3e-2, 2e-2, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6])
 @pytest.mark.parametrize("name", NORMS)
 def test_near_duplicates_of_unit_norm_keep_distance_and_gradient(name, step):
@@ -314,6 +316,7 @@ def rows_with_near_duplicates():
     ).requires_grad_()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DISTANCES)
 def test_gradients_are_those_of_finite_differences(name):
     rows, other = rows_with_near_duplicates(), random_rows(5, 3, 2).requires_grad_()

@@ -126,6 +126,7 @@ def test_a_distance_head_keeps_the_order_of_distances(distance, scale):
     assert torch.equal(by_logit > 0, by_distance < offset)
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(
     name=st.sampled_from([*HEADS, "bilinear"]),
@@ -148,6 +149,7 @@ def test_the_table_is_that_of_the_pairs(name, n, m, d, seed):
             assert_close(table, table_of(head, left, other), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(
     name=st.sampled_from(list(HEADS)),

@@ -329,6 +329,7 @@ def test_half_of_the_rows_have_a_partner_of_their_class_where_there_is_one(
             assert half - (~with_mate).sum() <= same.sum() <= min(half, with_mate.sum())
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(
     count=st.integers(2, 30),

@@ -70,6 +70,7 @@ class TestGoingOn:
         )
         assert stored.n_iter_ == 6
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "changed",
         [

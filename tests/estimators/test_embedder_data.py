@@ -45,6 +45,7 @@ KINDS = {
 
 
 class TestData:
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", KINDS)
     def test_every_kind_of_rows_gives_the_same(self, counts, counts_embedder, kind):
         X, y = counts
@@ -81,6 +82,7 @@ class TestData:
             atol=1e-6,
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("early_stopping", [False, True])
     @pytest.mark.parametrize("kind", [sparse.csr_matrix, sparse.csr_array])
     def test_sparse_rows_become_dense_batch_by_batch(
@@ -152,6 +154,7 @@ class TestData:
         Z = quick(tower="mlp").fit(X, y).transform(X)
         np.testing.assert_array_equal(Z, counts_embedder.transform(X.reshape(300, 64)))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("labels", "classes"),
         [

@@ -67,6 +67,7 @@ class TestParameters:
             quick(loss="exponential", margin=0.9).fit_transform(X_train, y_train),
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("optimizer", ["adam", "sgd", torch.optim.RMSprop])
     def test_optimizers(self, wine, optimizer):
         X_train, X_test, y_train, y_test = wine

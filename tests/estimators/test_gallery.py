@@ -61,6 +61,7 @@ NAMES = ["ann", "bo", "christopher"]
 
 
 class TestEnrolment:
+    @pytest.mark.slow
     @given(
         st.lists(
             st.one_of(
@@ -325,6 +326,7 @@ class TestSearch:
             distance,
         )
 
+    @pytest.mark.slow
     @each_distance
     @pytest.mark.parametrize("spread", [0, 1e-8, 1e-7, 1e-6, 1e-4, 1])
     def test_nearest_agrees_where_rounding_decides(self, distance, spread):

@@ -59,6 +59,7 @@ class TestRandomness:
         np.testing.assert_array_equal(first, again.decision_function(halves[1]))
         assert not np.allclose(first, second, atol=1e-3)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("architecture", ARCHITECTURES)
     def test_global_generators_are_left_alone(self, halves, architecture):
         X_train, X_test, y_train, y_test = halves

@@ -41,6 +41,7 @@ DATA_MODELS = {
 
 
 class TestData:
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", KINDS)
     @pytest.mark.parametrize("name", DATA_MODELS)
     def test_every_kind_of_rows_gives_the_same(self, few_counts, kind, name):
@@ -140,6 +141,7 @@ class TestData:
 
 
 class TestTransform:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["contrastive", "difference head", "two towers"])
     @pytest.mark.parametrize("output", ["default", "pandas", "polars"])
     def test_embeddings_in_the_container_asked_for(self, models, halves, name, output):

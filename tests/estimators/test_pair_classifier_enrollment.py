@@ -52,6 +52,7 @@ def clusters(n_each=20):
 
 
 class TestReferences:
+    @pytest.mark.slow
     @pytest.mark.parametrize("n_references", [1, 4, 10])
     @pytest.mark.parametrize("architecture", ARCHITECTURES)
     def test_there_are_no_more_of_a_class_than_asked_for(

@@ -56,6 +56,7 @@ class TestIdentification:
         np.testing.assert_array_equal(model.predict_proba(halves[1]), np.ones((75, 1)))
         assert model.decision_function(halves[1]).shape == (75, 1)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "names",
         [

@@ -202,6 +202,7 @@ class TestInScikitLearn:
         np.testing.assert_allclose(probability.sum(axis=1), 1)
         assert np.mean(model.predict(X) == y) > 0.8
 
+    @pytest.mark.slow
     def test_calibrated_classifier_of_a_fitted_model(self, kind_of_data):
         X, y = kind_of_data
         model = quick_classifier(max_epochs=15, lr=3e-3).fit(X, y)

@@ -141,6 +141,7 @@ class TestHeldOutThreshold:
         model = quick_classifier(**parameters).fit(halves[0], halves[2])
         assert model.score(*pairs) > 0.85
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("early_stopping", [False, True])
     def test_same_rows_stay_held_out_as_training_goes_on(self, halves, early_stopping):
         seen = RowsSeen()
@@ -264,6 +265,7 @@ class TestCalibration:
         )
         assert model.threshold_ == wanted
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("strategy", STRATEGIES)
     @pytest.mark.parametrize("name", ["contrastive", "difference head", "two channels"])
     def test_on_rows_all_pairs_are_looked_at(self, models, halves, strategy, name):

@@ -100,6 +100,7 @@ def test_a_bad_value_is_an_error_that_names_the_parameter(estimator, declared, h
     assert not hasattr(model, "net_")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [quick, quick_classifier])
 def test_fixed_ones_must_not_change_as_training_continues(make, halves):
     other = {

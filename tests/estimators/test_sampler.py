@@ -130,6 +130,7 @@ class TestBatches:
         # 15 rows of a class are cut into groups of 8 and 7
         assert {size for counts in groups for size in counts} == {0, 7, 8}
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", [list, tuple, np.array, torch.tensor])
     def test_may_be_of_any_kind_of_integers(self, distinct, kind):
         X, y = distinct
@@ -248,6 +249,7 @@ class TestIgnored:
 
 
 class TestInScikitLearn:
+    @pytest.mark.slow
     def test_is_cloned_pickled_and_searched(self, distinct):
         X, y = distinct
         grid = {"sampler": [None, Shuffled, of_torch]}

@@ -40,6 +40,7 @@ NORMALISES = ("circle", "multi_similarity", "supcon", *PER_CLASS)
 HELD_WEIGHTS = ("circle",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "params"), [p for p in VARIANTS if p.values[0] not in HELD_WEIGHTS]
 )
@@ -51,6 +52,7 @@ def test_gradient_is_that_of_finite_differences(name, params):
     assert module.n_active > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "params"), GIVEN)
 def test_gradient_of_given_pairs_and_triplets_is_that_of_finite_differences(
     name, params

@@ -37,6 +37,7 @@ def gradient(value, *sides):
 # Values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mining", ["all", "semihard", "hard", "easy_positive"])
 @pytest.mark.parametrize("params", PARAMETERS)
 @pytest.mark.parametrize("d", [1, 3, 40])
@@ -110,6 +111,7 @@ def test_soft_bits_by_hand():
     )
 
 
+@pytest.mark.slow
 @given(scale=st.floats(1e-6, 1e6), seed=st.integers(0, 1000), d=st.integers(2, 20))
 def test_soft_bits_leave_the_length_out_and_keep_the_sign(scale, seed, d):
     embeddings = rows(d=d, seed=seed)

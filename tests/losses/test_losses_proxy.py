@@ -431,6 +431,7 @@ def test_proxies_have_a_learning_rate_of_their_own_and_no_decay(spec, iris):
     assert (own["lr"], own["weight_decay"]) == (0.03, 0.0)
 
 
+@pytest.mark.slow
 @of_every_loss
 def test_the_rate_decides_how_far_proxies_move(spec, iris):
     """They start at unit norm; a step of Adam moves a number by about the rate, here
@@ -445,6 +446,7 @@ def test_the_rate_decides_how_far_proxies_move(spec, iris):
     assert 0.05 < (moved - held).abs().max() < 1.5 * 0.05 * n_steps
 
 
+@pytest.mark.slow
 @of_every_loss
 def test_embeddings_do_not_depend_on_the_fitted_proxies_but_a_pickle_keeps_them(
     spec, iris
@@ -460,6 +462,7 @@ def test_embeddings_do_not_depend_on_the_fitted_proxies_but_a_pickle_keeps_them(
         assert torch.equal(proxies_of(fitted), proxies)
 
 
+@pytest.mark.slow
 @of_every_loss
 def test_a_pickled_model_goes_on_as_the_model_does(spec, iris):
     fitted = embedder(spec).partial_fit(*iris)
@@ -471,6 +474,7 @@ def test_a_pickled_model_goes_on_as_the_model_does(spec, iris):
     assert not torch.equal(proxies_of(fitted), before)
 
 
+@pytest.mark.slow
 @of_every_loss
 def test_a_class_that_comes_later_is_an_error_unless_named_at_the_start(spec, iris):
     X, y = iris

@@ -164,6 +164,7 @@ def test_row_order_and_label_names_do_not_matter(name, data, seed):
     )
 
 
+@pytest.mark.slow
 @measures
 @pytest.mark.parametrize("distance", list(DISTANCES))
 @pytest.mark.parametrize("chunk_bytes", [1, 8 * 50 * 7])
@@ -240,6 +241,7 @@ def test_k_beyond_the_gallery_means_all_of_it():
     assert recall_at_k([[0.0], [1.0], [2.0]], [0, 1, 0], k=99) == 1.0
 
 
+@pytest.mark.slow
 @measures
 @pytest.mark.parametrize("distance", list(DISTANCES))
 @pytest.mark.parametrize("exponent", [-900, -70, 70, 1000])

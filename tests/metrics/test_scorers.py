@@ -167,6 +167,7 @@ def test_scorer_of_a_classifier_measures_pairs_made_of_the_rows(name, halves):
     )
 
 
+@pytest.mark.slow
 @verification_scorers
 def test_scorer_of_a_classifier_measures_given_pairs(name, halves):
     X_train, X_test, y_train, y_test = halves
@@ -236,6 +237,7 @@ def test_scorer_takes_a_pipeline_for_rows_and_pairs(name, halves):
     )
 
 
+@pytest.mark.slow
 def test_folds_of_classes_not_seen_in_training():
     """GroupKFold with the classes as groups: no class is in training and test, and
     verification works.

@@ -103,6 +103,7 @@ def test_eer_is_interpolated_between_points():
     assert eer([1, 1, 0, 0], [1, 1, 1, 0]) == pytest.approx(1 / 3)
 
 
+@pytest.mark.slow
 @given(scored_pairs())
 def test_eer_is_where_the_rates_cross(pairs):
     """On each straight piece of the curve solve FAR = FRR; every piece that holds its

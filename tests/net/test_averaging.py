@@ -108,6 +108,7 @@ def record_of(model):
     return dict(model.net_.callbacks_)["Recorder"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decay", [0.5, 0.99])
 @pytest.mark.parametrize(
     "parameters",
@@ -136,6 +137,7 @@ def test_a_long_mean_leaves_steps_out_and_is_much_the_same():
         assert np.abs(value - every[name]).mean() <= 0.02 * moved, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_steps", [1, 10, 300, 3_000, 30_000])
 @pytest.mark.parametrize("decay", [0.9, 0.99, 0.999, 0.9999])
 def test_the_steps_that_come_in_span_as_far_as_all_would(decay, n_steps):

@@ -175,6 +175,7 @@ class TestOptimizer:
         train(net, make_run(1))
         assert not same_state(state_of(net), before)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", OPTIMIZERS)
     def test_all_lower_the_loss(self, name):
         loss = ContrastiveLoss().build(3, WIDTH)
@@ -338,6 +339,7 @@ class TestLossOfItsOwnRate:
         ((rate, decay, _),), _ = self.groups(net)
         assert (rate, decay) == (0.7, 0.0)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", WITH_WEIGHTS)
     @pytest.mark.parametrize("loaded", [False, True])
     def test_changed_values_leave_it_alone(self, name, loaded):

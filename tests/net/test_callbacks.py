@@ -85,6 +85,7 @@ class TestHistory:
             net.history[:, "spread"], net.history[:, "spread_by_hand"], rtol=1e-6
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", LOSSES)
     def test_every_loss_tells_how_many_were_active(self, name):
         embedder = make_embedder(loss=name).fit(X, Y)

@@ -265,6 +265,7 @@ class TestBatchesOfPairs:
         score = make_scorer(net).pairs(X, X, row, column)
         assert score[Y[row] == Y[column]].mean() > score[Y[row] != Y[column]].mean()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "network", [two_towers, lambda: SiameseNetwork(small_tower(), WIDTH)]
     )

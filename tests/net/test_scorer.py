@@ -208,6 +208,7 @@ class TestScores:
         ]
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", SCORED)
     @pytest.mark.parametrize("at_once", [1, 3, 9])
     def test_slices_are_put_together(self, name, at_once, monkeypatch):

@@ -154,6 +154,7 @@ SIDES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", SIDES.values(), ids=SIDES)
 @pytest.mark.parametrize("make", [make_pairs, make_triplets])
 @pytest.mark.parametrize(

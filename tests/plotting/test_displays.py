@@ -49,6 +49,7 @@ class TestEveryDisplay:
         assert plt.get_fignums() == [figure.number]
         assert not right.has_data()
 
+    @pytest.mark.slow
     def test_leaves_pyplot_as_it_was(self, display, plt):
         figure, (left, right) = plt.subplots(1, 2)
         plt.sca(right)
@@ -58,6 +59,7 @@ class TestEveryDisplay:
         assert dict(plt.rcParams) == settings
         assert plt.isinteractive() is False
 
+    @pytest.mark.slow
     def test_plot_draws_again(self, display, plt):
         first = draw(display)
         ax = first.ax_

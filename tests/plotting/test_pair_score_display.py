@@ -102,6 +102,7 @@ class TestPairScores:
         display = PairScoreDisplay.from_predictions([1, 0], [0.5, 0.5], bins=1)
         assert [bar.get_height() for bar in display.same_] == [1.0]
 
+    @pytest.mark.slow
     def test_classifier_on_rows(self, classifier, digits, plt):
         X, y = digits
         display = PairScoreDisplay.from_estimator(

@@ -245,6 +245,7 @@ class TestTwoChannel:
         assert network((left, right)).shape == (6,)
         assert_close(network((left, right)), (first + second) / 2)
 
+    @pytest.mark.slow
     @settings(max_examples=30)
     @given(
         shape=st.sampled_from(ROW_SHAPES),
