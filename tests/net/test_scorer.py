@@ -1,10 +1,12 @@
 """Embeddings of a net, and the scores of pairs of them, against naive forms."""
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -33,6 +35,7 @@ from siamese_sklearn._net import (
     embedding_distance,
     make_scorer,
 )
+from siamese_sklearn._net._scorer import HeadScorer, PairNetworkScorer
 from siamese_sklearn.distances import DISTANCES
 from siamese_sklearn.heads import DistanceHead
 from siamese_sklearn.losses import (
@@ -304,6 +307,102 @@ class TestScores:
             found, ((first + second) / 2)[:, 0].numpy(), rtol=1e-5, atol=1e-6
         )
         assert scorer.cross(given, given)[29, 7] == pytest.approx(found[2], rel=1e-5)
+
+
+class TestScorer:
+    """What a scorer says beside its scores."""
+
+    X = np.random.default_rng(6).normal(size=(9, 4)).astype(np.float32)
+
+    def scorer(self, name):
+        """A scorer of rows of four numbers."""
+        if name == "two channels":
+            loss = BinaryCrossEntropyLoss().build(3, WIDTH)
+            return make_scorer(make_net(loss, network=two_channels(4)))
+        return make_scorer(scoring_net(name))
+
+    @pytest.mark.parametrize(
+        ("name", "kind"),
+        [
+            ("euclidean", DistanceScorer),
+            ("module", DistanceScorer),
+            ("distance head", DistanceScorer),
+            ("difference", HeadScorer),
+            ("from elsewhere", HeadScorer),
+            ("two channels", PairNetworkScorer),
+        ],
+    )
+    def test_is_one_of_three(self, name, kind):
+        assert type(self.scorer(name)) is kind
+
+    @pytest.mark.parametrize("name", SCORED)
+    def test_codes_are_embeddings_or_the_rows(self, name):
+        scorer = self.scorer(name)
+        codes = scorer.codes(self.X, 0)
+        if name == "two channels":
+            assert codes is self.X
+        else:
+            np.testing.assert_array_equal(codes, embed(scorer.net, rows_of(self.X)))
+            assert codes.shape == (9, WIDTH)
+
+    @pytest.mark.parametrize("side", [0, 1])
+    def test_codes_are_those_of_the_side(self, side):
+        scorer = make_scorer(make_net(network=two_towers()))
+        expected = embed(scorer.net, rows_of(self.X), side)
+        np.testing.assert_array_equal(scorer.codes(self.X, side), expected)
+        assert not np.allclose(scorer.codes(self.X, 1 - side), expected)
+
+    @pytest.mark.parametrize("name", SCORED)
+    def test_distances_fall_as_scores_rise(self, name):
+        score = np.float32([-200.0, -3.0, -0.5, 0.0])
+        if name not in DISTANCE_LOSSES:
+            score = np.concatenate([score, np.float32([2.0, 200.0])])
+        found = self.scorer(name).distance_of(score)
+        if name in DISTANCE_LOSSES:
+            expected = [-s for s in score.tolist()]
+        else:  # minus the logarithm of the probability of "same", which underflows
+            expected = [math.log1p(math.exp(-s)) for s in score.tolist()]
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-30)
+        assert (np.diff(found) < 0).all()
+
+    @pytest.mark.parametrize("name", SCORED)
+    def test_a_search_goes_by_the_distance_or_by_all_scores(self, name):
+        scorer = self.scorer(name)
+        if name in DISTANCE_LOSSES:
+            assert scorer.searched_by == scorer.distance
+        else:
+            codes = scorer.codes(self.X, 0)
+            table = scorer.searched_by(codes, codes)
+            np.testing.assert_array_equal(table, scorer.cross(codes, codes))
+
+    @pytest.mark.parametrize("name", SCORED)
+    @pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+    def test_pairs_of_rows(self, name, kind):
+        scorer, generator = self.scorer(name), np.random.default_rng(7)
+        left, right = kind(self.X), kind(self.X[::-1].copy())
+        pairs = generator.integers(9, size=(20, 2))
+        found = scorer.rows(left, right, pairs)
+        codes = scorer.codes(self.X, 0), scorer.codes(self.X[::-1].copy(), 1)
+        expected = scorer.pairs(*codes, *pairs.T)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+    def test_each_row_of_pairs_is_embedded_once(self, monkeypatch):
+        scorer, embedded = self.scorer("euclidean"), []
+
+        def count(net, rows, side=0):
+            embedded.append((side, len(rows)))
+            return embed(net, rows, side)
+
+        monkeypatch.setattr(_scorer, "embed", count)
+        pairs = np.array([[0, 3], [0, 4], [2, 3], [0, 3]])
+        found = scorer.rows(self.X, self.X, pairs)
+        assert embedded == [(0, 2), (1, 2)]
+        assert found[0] == found[3]
+
+
+def rows_of(x):
+    return Rows(x, device=CPU)
 
 
 class TestBits:

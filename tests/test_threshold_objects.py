@@ -1,4 +1,4 @@
-"""The slope of the probability that belongs to a score."""
+"""A threshold as an object, and the slope of the probability that belongs to it."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
-from siamese_sklearn.calibration import choose_threshold, probability_slope
+from siamese_sklearn.calibration import Threshold, choose_threshold, probability_slope
 
 seeds = st.integers(0, 1000)
 
@@ -114,3 +114,71 @@ class TestProbabilitySlope:
         score = rng(1).uniform(-1.5, 2.5, size=20_000).astype(np.float32)
         same = (rng(2).random(20_000) < expit(3 * (score - 0.5))).astype(np.int64)
         assert probability_slope(same, score, 0.5) == pytest.approx(3, rel=0.05)
+
+
+class TestThreshold:
+    @settings(max_examples=30)
+    @given(case=scored_pairs())
+    def test_is_learned_as_the_most_accurate_one_and_its_slope(self, case):
+        same, score = case
+        threshold = Threshold.learn(same, score)
+        assert threshold.value == threshold.midpoint == choose_threshold(same, score)
+        assert threshold.slope == probability_slope(same, score, threshold.value)
+        assert threshold.strategy == "accuracy"
+
+    @settings(max_examples=30)
+    @given(case=scored_pairs(), place=st.integers(0, 1000))
+    def test_a_score_at_the_value_is_the_same_and_one_below_is_not(self, case, place):
+        """Exactly, although scores are float32."""
+        same, score = case
+        value = float(score[place % len(score)])
+        threshold = Threshold.learn(same, score).moved(value, "set")
+        margin = threshold.margin(score)
+        assert margin.dtype == np.float64
+        expected = [float(s) >= value for s in score]
+        np.testing.assert_array_equal(margin >= 0, expected)
+        below = np.nextafter(np.float32([value]), np.float32(-np.inf))
+        assert threshold.margin(below)[0] < 0
+
+    @settings(max_examples=30)
+    @given(
+        case=scored_pairs(),
+        value=st.floats(-100, 100, width=32),
+        strategy=st.sampled_from(["far", "eer", "set"]),
+    )
+    def test_moving_the_value_keeps_the_probability(self, case, value, strategy):
+        same, score = case
+        learned = Threshold.learn(same, score)
+        before = vars(learned).copy()
+        moved = learned.moved(value, strategy)
+        assert (moved.value, moved.strategy) == (value, strategy)
+        assert (moved.slope, moved.midpoint) == (learned.slope, learned.midpoint)
+        np.testing.assert_array_equal(moved.logit(score), learned.logit(score))
+        np.testing.assert_array_equal(moved.margin(score), score.astype(float) - value)
+        assert vars(learned) == before
+
+    @settings(max_examples=30)
+    @given(case=scored_pairs())
+    def test_probability_and_margin_turn_at_one_score_until_it_is_moved(self, case):
+        same, score = case
+        threshold = Threshold.learn(same, score)
+        logit, margin = threshold.logit(score), threshold.margin(score)
+        np.testing.assert_array_equal(logit >= 0, margin >= 0)
+        order = np.argsort(score, kind="stable")
+        assert (np.diff(logit[order]) >= 0).all()
+        probability = 1 / (1 + np.exp(-logit))
+        np.testing.assert_allclose(probability, expit(threshold.slope * margin))
+
+    def test_by_hand(self):
+        threshold = Threshold(value=0.5, slope=2.0, midpoint=-1.0)
+        score = np.float32([0.5, -1.0, 3.0])
+        assert threshold.margin(score).tolist() == [0.0, -1.5, 2.5]
+        assert threshold.logit(score).tolist() == [3.0, 0.0, 8.0]
+        assert threshold.strategy == "accuracy"
+
+    def test_is_never_changed(self):
+        threshold = Threshold(0.5, 2.0, -1.0)
+        with pytest.raises(AttributeError):
+            threshold.value = 1.0
+        assert threshold == Threshold(0.5, 2.0, -1.0)
+        assert threshold != threshold.moved(1.0, "set")
