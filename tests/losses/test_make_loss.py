@@ -2,11 +2,15 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from loss_cases import LABELS, build, rows
+from models import quick
+from siamese_sklearn import Pairs
+from siamese_sklearn.distances import DISTANCES
 from siamese_sklearn.losses import (
     LOSSES,
     ContrastiveLoss,
@@ -145,3 +149,53 @@ def test_an_override_that_no_loss_takes_is_an_error_that_names_it(
 ):
     with pytest.raises(error, match=text):
         make_loss("triplet", LOSSES, 4, 3, **override)
+
+
+# The distance of a module of the user
+
+
+class Named(nn.Module):
+    """A loss that may say by which distance its embeddings are compared."""
+
+    def __init__(self, **attributes):
+        super().__init__()
+        vars(self).update(attributes)
+
+    def forward(self, embeddings, labels):
+        return embeddings.square().mean()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({}, "euclidean"),
+        ({"distance": "manhattan"}, "manhattan"),
+        ({"distance": DISTANCES["cosine"]}, "cosine"),
+        ({"distance": None}, "euclidean"),
+        ({"distance": nn.PairwiseDistance()}, "euclidean"),  # an object of a library
+    ],
+)
+def test_a_module_may_name_its_distance_or_have_one(attributes, expected):
+    module = make_loss(Named(**attributes), LOSSES, 4, 3)
+    assert module.distance == DISTANCES[expected]
+
+
+@pytest.mark.parametrize(
+    ("name", "norm"), [("euclidean", 2), ("sqeuclidean", 2), ("manhattan", 1)]
+)
+def test_pairs_are_compared_by_the_distance_that_the_module_names(name, norm, halves):
+    """Of a squared distance, by its root."""
+    embedder = quick(loss=Named(distance=name), normalize=False, max_epochs=1)
+    embedder.fit(halves[0], halves[2])
+    pairs = Pairs(halves[1], halves[1][::-1])
+    left, right = embedder.transform(pairs).sides
+    expected = np.linalg.norm(left - right, ord=norm, axis=1)
+    np.testing.assert_allclose(embedder.pair_distance(pairs), expected, rtol=1e-4)
+
+
+def test_a_name_that_is_no_distance_is_an_error_before_training(halves):
+    embedder = quick(loss=Named(distance="chebyshev"))
+    with pytest.raises(
+        ValueError, match=r"`loss\.distance` must be one of 'euclidean'"
+    ):
+        embedder.fit(halves[0], halves[2])
