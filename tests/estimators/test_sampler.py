@@ -73,11 +73,11 @@ class TestBatches:
         X, y = distinct
         fits = [Batches(), Batches(), Batches()]
         for batches, seed in zip(fits, (0, 0, 1), strict=True):
-            parameters = {"batch_size": 16, "augment": batches, "random_state": seed}
+            parameters = {"batch_size": 25, "augment": batches, "random_state": seed}
             quick(sampler=Shuffled, max_epochs=2, **parameters).fit(X, y)
         first, again, other = (batches.rows(X) for batches in fits)
-        assert [len(rows) for rows in first] == [16, 16, 16, 12] * 2
-        epochs = [np.concatenate(rows).tolist() for rows in (first[:4], first[4:])]
+        assert [len(rows) for rows in first] == [25, 25, 10] * 2
+        epochs = [np.concatenate(rows).tolist() for rows in (first[:3], first[3:])]
         assert [sorted(rows) for rows in epochs] == [list(range(60))] * 2
         assert epochs[0] != epochs[1]
         assert first == again != other
