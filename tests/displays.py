@@ -2,7 +2,7 @@
 
 import numpy as np
 
-BLUE, VERMILLION = "#0072b2", "#d55e00"
+BLUE, VERMILION = "#0072b2", "#d55e00"
 HISTORY = [
     {"train_loss": 0.5, "n_active": 80.0, "spread": 0.9, "valid_score": 0.6},
     {"train_loss": 0.3, "n_active": 40.0, "spread": 0.8, "valid_score": 0.7},
@@ -15,7 +15,7 @@ def texts(legend):
     return [text.get_text() for text in legend.get_texts()]
 
 
-def colours(artists, plt):
+def colors(artists, plt):
     from matplotlib.colors import to_hex
 
     return [to_hex(artist.get_edgecolor()) for artist in artists]

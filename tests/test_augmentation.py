@@ -33,8 +33,8 @@ def spots(n=200, size=21, x=3, y=0):
     return images
 
 
-def centres(images):
-    """Centre of brightness of each image, from the middle, in pixels: (right, down)."""
+def centers(images):
+    """Center of brightness of each image, from the middle, in pixels: (right, down)."""
     places = torch.arange(images.shape[-1], dtype=images.dtype) - images.shape[-1] // 2
     total = images.sum((1, 2))
     return (images.sum(1) @ places) / total, (images.sum(2) @ places) / total
@@ -56,7 +56,7 @@ def test_the_default_keeps_shape_and_leaves_its_input_alone():
 
 
 def test_shift_moves_by_at_most_its_share_of_the_sides():
-    right, down = centres(seeded(still(shift=0.2), spots(x=0)))
+    right, down = centers(seeded(still(shift=0.2), spots(x=0)))
     for moved in (right, down):  # uniform between -4.2 and 4.2 pixels of 21
         assert moved.abs().max() <= 4.2 + 0.05
         assert moved.abs().max() > 3.9
@@ -65,7 +65,7 @@ def test_shift_moves_by_at_most_its_share_of_the_sides():
 
 
 def test_rotation_turns_by_at_most_its_degrees():
-    right, down = centres(seeded(still(rotation=30.0), spots(x=6)))
+    right, down = centers(seeded(still(rotation=30.0), spots(x=6)))
     angle = torch.rad2deg(torch.atan2(down, right))
     assert angle.abs().max() <= 30 + 2
     assert angle.min() < -25
@@ -91,21 +91,21 @@ def test_rotation_of_an_oblong_image_keeps_distances():
 
 
 def test_scale_changes_distances_from_the_middle():
-    right, down = centres(seeded(still(scale=0.25), spots(x=6)))
+    right, down = centers(seeded(still(scale=0.25), spots(x=6)))
     assert down.abs().max() < 0.05
     assert 6 / 1.25 - 0.3 <= right.min() < 5.2
     assert 7.2 < right.max() <= 6 / 0.75 + 0.3
 
 
 def test_shear_moves_rows_against_each_other():
-    right, down = centres(seeded(still(shear=20.0), spots(x=0, y=6)))
+    right, down = centers(seeded(still(shear=20.0), spots(x=0, y=6)))
     most = 6 * math.tan(math.radians(20))
     assert down.sub(6).abs().max() < 0.05
     assert most - 0.4 < right.abs().max() <= most + 0.2
 
 
 def test_stretch_changes_width_and_height_each_by_itself():
-    right, down = centres(seeded(still(stretch=0.25), spots(x=6, y=6)))
+    right, down = centers(seeded(still(stretch=0.25), spots(x=6, y=6)))
     for moved in (right, down):
         assert 6 / 1.25 - 0.3 <= moved.min() < 5.2
         assert 7.2 < moved.max() <= 6 / 0.75 + 0.3
@@ -113,7 +113,7 @@ def test_stretch_changes_width_and_height_each_by_itself():
 
 
 def test_flip_mirrors_half_of_the_images():
-    right, down = centres(seeded(still(flip=True), spots(x=5)))
+    right, down = centers(seeded(still(flip=True), spots(x=5)))
     assert down.abs().max() < 1e-4
     torch.testing.assert_close(right.abs(), torch.full((200,), 5.0), atol=1e-3, rtol=0)
     assert 70 <= int((right < 0).sum()) <= 130  # 100 expected, standard deviation 7
@@ -241,7 +241,7 @@ class TestAuto:
         self.check(augmented, *digits, tower=tower)
 
     @pytest.mark.slow
-    def test_of_colour_images(self, digits):
+    def test_of_color_images(self, digits):
         X, y = digits
         self.check(True, np.stack([X, X, X], axis=1), y)
 

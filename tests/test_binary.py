@@ -1,4 +1,4 @@
-"""Bits of embeddings, packed bits, and their nearest neighbours."""
+"""Bits of embeddings, packed bits, and their nearest neighbors."""
 
 import math
 
@@ -83,7 +83,7 @@ def test_bits_of_any_type_are_packed_alike(dtype):
     assert pack_bits(bits).tolist() == [[160, 128]]
 
 
-# Neighbours
+# Neighbors
 
 
 @pytest.mark.parametrize(

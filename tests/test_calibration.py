@@ -174,7 +174,7 @@ def test_equal_scores_still_give_a_finite_threshold():
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("start", [1.0, -3.0, 0.1])
-def test_neighbouring_floats_are_told_apart_in_their_own_dtype(dtype, start):
+def test_neighboring_floats_are_told_apart_in_their_own_dtype(dtype, start):
     """Where no number of the dtype lies between two scores the threshold is the higher
     one itself.
     """

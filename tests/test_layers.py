@@ -50,16 +50,19 @@ def top(module):
     return parts[1] if len(parts) > 1 else "__init__"
 
 
+@cache
 def imports(tree):
     """All (module, name) that a syntax tree imports, in functions too; name is None for
     `import module`.
     """
+    found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, None) for alias in node.names)
+            found += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"relative import in line {node.lineno}"
-            yield from ((node.module, alias.name) for alias in node.names)
+            found += [(node.module, alias.name) for alias in node.names]
+    return found
 
 
 def own_imports(tree):
@@ -144,7 +147,7 @@ def test_private_names_of_sklearn_are_imported_in_validation_only(path):
         ("from sklearn.base import clone", []),
     ],
 )
-def test_private_names_are_recognised(source, found):
+def test_private_names_are_recognized(source, found):
     assert list(private_names(ast.parse(source))) == found
 
 
@@ -218,7 +221,7 @@ def test_no_global_state_is_changed(path):
         "from numpy.random import seed",
     ],
 )
-def test_changes_of_global_state_are_recognised(source):
+def test_changes_of_global_state_are_recognized(source):
     assert len(list(global_state(ast.parse(source)))) == 1
 
 

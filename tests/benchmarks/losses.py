@@ -159,12 +159,12 @@ THEIRS: dict[str, list[Rival]] = {
 
 
 def embeddings_of(labels: Tensor) -> Tensor:
-    """Rows of unit norm around a centre for each class, as half-way through training;
+    """Rows of unit norm around a center for each class, as half-way through training;
     (B, d).
     """
     torch.manual_seed(0)
-    centres = torch.randn(int(labels.max()) + 1, D)
-    return normalize(centres[labels] + torch.randn(len(labels), D)).requires_grad_()
+    centers = torch.randn(int(labels.max()) + 1, D)
+    return normalize(centers[labels] + torch.randn(len(labels), D)).requires_grad_()
 
 
 def passes(

@@ -1,4 +1,4 @@
-"""What each loss learns of MNIST in three epochs: neighbours, retrieval and
+"""What each loss learns of MNIST in three epochs: neighbors, retrieval and
 verification on the test set.
 
 Run: python tests/benchmarks/quality.py [mlp] [cnn] [--only NAME ...]; both towers and
@@ -35,7 +35,7 @@ TOWERS: dict[str, dict[str, Any]] = {
 }
 
 # What a pytorch-metric-learning loop reached with a plain MLP 784-256-128 in three
-# epochs, one run each: accuracy of 5 neighbours, verification AUC, EER.
+# epochs, one run each: accuracy of 5 neighbors, verification AUC, EER.
 REFERENCE = {
     "triplet": (0.9774, 0.9973, 0.023),
     "triplet, semihard": (0.9756, 0.9956, 0.027),
@@ -65,7 +65,7 @@ def rivals() -> dict[str, dict[str, Any]]:
 def measure(
     options: dict[str, Any], data: tuple[np.ndarray, ...]
 ) -> tuple[float, float, float, float]:
-    """Accuracy of 5 neighbours, MAP@R, AUC and EER on the test set."""
+    """Accuracy of 5 neighbors, MAP@R, AUC and EER on the test set."""
     X_train, y_train, X_test, y_test = data
     embedder = SiameseEmbedder(
         max_epochs=3,
@@ -77,9 +77,9 @@ def measure(
         **options,
     ).fit(X_train, y_train)
     found, queries = embedder.transform(X_train), embedder.transform(X_test)
-    neighbours = KNeighborsClassifier(5, algorithm="brute").fit(found, y_train)
+    neighbors = KNeighborsClassifier(5, algorithm="brute").fit(found, y_train)
     same, score = pair_scores(queries, y_test, random_state=0)
-    accuracy = neighbours.score(queries, y_test)
+    accuracy = neighbors.score(queries, y_test)
     return (
         accuracy,
         map_at_r(queries, y_test),

@@ -49,7 +49,7 @@ def tower() -> nn.Sequential:
 
 class UnitNorm(nn.Module):
     """What ends the network that `fit` makes of the tower; the distances are told not
-    to normalise again.
+    to normalize again.
     """
 
     def forward(self, embeddings: torch.Tensor) -> torch.Tensor:

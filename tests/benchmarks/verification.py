@@ -107,7 +107,7 @@ def unseen() -> None:
 
 
 class FaceTower(nn.Module):
-    """A small CNN on photographs of half the size, each standardised; it adds that of
+    """A small CNN on photographs of half the size, each standardized; it adds that of
     the mirror image.
 
     The mirror image is for prediction: in training, `augment` mirrors.

@@ -102,13 +102,13 @@ def fitted(
 
 
 def on_seen(options: dict[str, Any], task: Task, X: Array, y: Array) -> float:
-    """Accuracy of 5 neighbours in stratified folds."""
+    """Accuracy of 5 neighbors in stratified folds."""
     scores = []
     folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0).split(X, y)
     for train, test in islice(folds, task.n_folds):
         embedder = fitted(options, X[train], y[train], task.max_epochs)
-        neighbours = KNeighborsClassifier(5).fit(embedder.transform(X[train]), y[train])
-        scores.append(neighbours.score(embedder.transform(X[test]), y[test]))
+        neighbors = KNeighborsClassifier(5).fit(embedder.transform(X[train]), y[train])
+        scores.append(neighbors.score(embedder.transform(X[test]), y[test]))
     return float(np.mean(scores))
 
 

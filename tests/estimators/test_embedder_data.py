@@ -54,6 +54,7 @@ class TestData:
         np.testing.assert_allclose(Z, counts_embedder.transform(X), atol=1e-6)
         assert Z.dtype == np.float32
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
     @pytest.mark.parametrize("early_stopping", [False, True])
     def test_memory_maps(self, tmp_path, counts, dtype, early_stopping):
@@ -140,7 +141,7 @@ class TestData:
         )
 
     @pytest.mark.slow
-    def test_colour_images_learn(self, digits):
+    def test_color_images_learn(self, digits):
         X, y = digits
         X = np.stack([X, 16 - X, X / 2], axis=1)
         embedder = quick(max_epochs=40).fit(X[::2], y[::2])

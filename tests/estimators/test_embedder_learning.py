@@ -82,12 +82,10 @@ class TestLearning:
         embedder = quick(max_epochs=20).fit(X_train[rows], y_train[rows])
         assert embedder.classes_.tolist() == [0, 1, 2]
         common = y_test < 2
-        neighbours = KNeighborsClassifier(1).fit(
+        neighbors = KNeighborsClassifier(1).fit(
             embedder.transform(X_train[rows]), y_train[rows]
         )
-        assert (
-            neighbours.score(embedder.transform(X_test[common]), y_test[common]) > 0.9
-        )
+        assert neighbors.score(embedder.transform(X_test[common]), y_test[common]) > 0.9
 
     def test_one_component_is_a_line_and_learns(self, wine):
         X_train, X_test, y_train, y_test = wine

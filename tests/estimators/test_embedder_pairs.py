@@ -125,7 +125,7 @@ class TestPairsAndTriplets:
         ):
             embedder.pair_distance(wine[0])
 
-    def test_get_metric_is_a_metric_for_neighbours(self, scaled):
+    def test_get_metric_is_a_metric_for_neighbors(self, scaled):
         X_train, X_test, y_train, _ = scaled
         names = [f"column {i}" for i in range(13)]
         embedder = quick().fit(pd.DataFrame(X_train, columns=names), y_train)
@@ -138,11 +138,11 @@ class TestPairsAndTriplets:
             rows, y_train[:12]
         )
         wanted = KNeighborsClassifier(3).fit(embedder.transform(rows), y_train[:12])
-        distance, neighbours = found.kneighbors(queries)
-        wanted_distance, wanted_neighbours = wanted.kneighbors(
+        distance, neighbors = found.kneighbors(queries)
+        wanted_distance, wanted_neighbors = wanted.kneighbors(
             embedder.transform(queries)
         )
-        np.testing.assert_array_equal(neighbours, wanted_neighbours)
+        np.testing.assert_array_equal(neighbors, wanted_neighbors)
         np.testing.assert_allclose(distance, wanted_distance, atol=1e-5)
 
     def test_get_metric_can_be_pickled(self, scaled):

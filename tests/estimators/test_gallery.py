@@ -34,7 +34,7 @@ def normal(*shape, seed=0):
 
 
 @st.composite
-def labelled_grids(draw, max_rows=40):
+def labeled_grids(draw, max_rows=40):
     """Rows of small whole numbers, full of duplicates, and labels with gaps."""
     n, d = draw(st.integers(1, max_rows)), draw(st.integers(1, 3))
     numbers = st.lists(st.integers(-2, 2), min_size=n * d, max_size=n * d)
@@ -60,7 +60,7 @@ def contents(gallery):
 NAMES = ["ann", "bo", "christopher"]
 
 
-class TestEnrolment:
+class TestEnrollment:
     @pytest.mark.slow
     @given(
         st.lists(
@@ -287,7 +287,7 @@ def naive_class_scores(queries, rows, labels, distance):
 @st.composite
 def searches(draw):
     """A gallery and queries of the same width."""
-    rows, labels = draw(labelled_grids(max_rows=12))
+    rows, labels = draw(labeled_grids(max_rows=12))
     n = draw(st.integers(1, 6))
     numbers = st.lists(
         st.integers(-2, 2), min_size=n * rows.shape[1], max_size=n * rows.shape[1]
@@ -304,6 +304,7 @@ def agree(gallery, queries, score):
 
 
 class TestSearch:
+    @pytest.mark.slow
     @each_distance
     @settings(max_examples=40)
     @given(search=searches())

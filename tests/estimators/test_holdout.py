@@ -17,7 +17,7 @@ from siamese_sklearn.towers import MLPTower, SiameseNetwork
 
 CPU = torch.device("cpu")
 
-labellings = st.lists(st.integers(1, 30), min_size=2, max_size=12).map(
+labelings = st.lists(st.integers(1, 30), min_size=2, max_size=12).map(
     lambda counts: np.repeat(np.arange(len(counts)), counts)
 )
 fractions = st.floats(0.01, 0.9)
@@ -33,7 +33,7 @@ def shuffled(labels, seed):
 
 
 class TestRows:
-    @given(labellings, fractions, seeds)
+    @given(labelings, fractions, seeds)
     def test_every_row_is_kept_or_held(self, labels, fraction, seed):
         assume(np.bincount(labels).max() >= 3)
         labels = shuffled(labels, seed)
@@ -45,7 +45,7 @@ class TestRows:
         assert len(held) > 0
 
     @pytest.mark.slow
-    @given(labellings, fractions, seeds)
+    @given(labelings, fractions, seeds)
     def test_every_class_keeps_two_rows(self, labels, fraction, seed):
         assume(np.bincount(labels).max() >= 3)
         kept, _ = hold_out(shuffled(labels, seed), fraction, "rows", rng(seed))
@@ -54,7 +54,7 @@ class TestRows:
         assert (after >= np.minimum(before, 2)).all()
 
     @pytest.mark.slow
-    @given(labellings, fractions, seeds)
+    @given(labelings, fractions, seeds)
     def test_each_class_gives_its_share(self, labels, fraction, seed):
         count = np.bincount(labels)
         assume(count.max() >= 3)
@@ -126,7 +126,7 @@ class TestRows:
 
 class TestClasses:
     @pytest.mark.slow
-    @given(labellings, fractions, seeds)
+    @given(labelings, fractions, seeds)
     def test_whole_classes_are_held_out(self, labels, fraction, seed):
         count = np.bincount(labels)
         n_held = max(round(fraction * len(count)), 2)

@@ -22,6 +22,7 @@ from siamese_sklearn.heads import DistanceHead
 
 
 class TestRandomness:
+    @pytest.mark.slow
     @pytest.mark.parametrize("architecture", ARCHITECTURES)
     def test_same_seed_is_bitwise_the_same(self, halves, architecture):
         X_train, X_test, y_train, _ = halves
@@ -139,7 +140,7 @@ class TestGoingOn:
         assert model.n_iter_ == len(model.history_) == 20
         assert roc_auc_score(same, model.pair_score(pairs)) > first
 
-    def test_warm_start_goes_on_and_enrols_anew(self, halves):
+    def test_warm_start_goes_on_and_enrolls_anew(self, halves):
         X_train, X_test, y_train, _ = halves
         model = (
             quick_classifier(warm_start=True, n_references=None)

@@ -45,9 +45,9 @@ def clusters(n_each=20):
     """Two classes of three tight clusters each, sorted by cluster; and the number of
     the cluster.
     """
-    centres = np.array([[0, 0], [10, 0], [0, 10], [50, 50], [60, 50], [50, 60]])
+    centers = np.array([[0, 0], [10, 0], [0, 10], [50, 50], [60, 50], [50, 60]])
     cluster = np.repeat(np.arange(6), n_each)
-    X = centres[cluster] + np.random.default_rng(0).normal(size=(6 * n_each, 2))
+    X = centers[cluster] + np.random.default_rng(0).normal(size=(6 * n_each, 2))
     return X.astype(np.float32), cluster // 3, cluster
 
 
@@ -149,7 +149,7 @@ class TestReferences:
         assert sizes[1] < 0.1 * X.nbytes
 
 
-class TestEnrolment:
+class TestEnrollment:
     def test_unseen_digits_are_known_from_a_few_examples(self, table):
         """Trained on 0 to 6; chance among ten digits is 0.1."""
         X_train, X_test, y_train, y_test = table
@@ -348,8 +348,8 @@ class TestEnrolment:
     ):
         X_test, book = halves[1], {}
         model = models("contrastive").forget([0, 1, 2])
-        for enrols, label, rows in steps:
-            if enrols:
+        for enrolls, label, rows in steps:
+            if enrolls:
                 model.enroll(X_test[rows], label)
                 book.setdefault(label, []).extend(rows)
             elif label in book:

@@ -234,6 +234,7 @@ class TestManyRows:
         np.testing.assert_array_equal(decision.argmax(axis=1), np.arange(3000) % 5)
         assert peak < 60e6
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "name", ["difference head", "product head", "two towers", "two channels"]
     )

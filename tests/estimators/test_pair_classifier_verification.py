@@ -180,7 +180,7 @@ class TestMetric:
         )
         assert pickle.loads(pickle.dumps(metric))(X_test[0], X_test[40]) == before
 
-    def test_neighbours_by_the_metric(self, halves):
+    def test_neighbors_by_the_metric(self, halves):
         X_train, X_test, y_train, _ = halves
         frame = pd.DataFrame(X_train, columns=list("abcd"))
         model = quick_classifier().fit(frame, y_train)

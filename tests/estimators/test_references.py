@@ -25,7 +25,7 @@ def normal(*shape, seed=0):
 
 
 @st.composite
-def labelled_grids(draw, max_rows=40):
+def labeled_grids(draw, max_rows=40):
     """Rows of small whole numbers, full of duplicates, and labels with gaps."""
     n, d = draw(st.integers(1, max_rows)), draw(st.integers(1, 3))
     numbers = st.lists(st.integers(-2, 2), min_size=n * d, max_size=n * d)
@@ -35,7 +35,7 @@ def labelled_grids(draw, max_rows=40):
 
 class TestChooseReferences:
     @pytest.mark.slow
-    @given(labelled_grids(), st.integers(1, 6), st.integers(0, 99))
+    @given(labeled_grids(), st.integers(1, 6), st.integers(0, 99))
     def test_at_most_so_many_rows_of_every_class_and_all_of_a_small_one(
         self, grid, n_references, seed
     ):
@@ -97,11 +97,11 @@ class TestChooseReferences:
     def test_each_cluster_of_a_class_sends_its_most_central_row(self, seed):
         # 90 rows round (0, 0) come first, then 9 and 3 far off; a middle row is put
         # into each
-        centres = np.array([[0, 0], [100, 0], [0, 100]], dtype=np.float32)
+        centers = np.array([[0, 0], [100, 0], [0, 100]], dtype=np.float32)
         cluster = np.repeat([0, 1, 2], [90, 9, 3])
         angle = np.concatenate([np.arange(n) * 2 * np.pi / n for n in (90, 9, 3)])
-        ring = centres[cluster] + np.stack([np.cos(angle), np.sin(angle)], axis=1)
-        points = np.concatenate([ring, centres + 0.01]).astype(np.float32)
+        ring = centers[cluster] + np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        points = np.concatenate([ring, centers + 0.01]).astype(np.float32)
         chosen = choose_references(
             points, np.zeros(len(points), dtype=int), 3, rng(seed)
         )
@@ -129,10 +129,10 @@ class TestChooseReferences:
             return squares.min(axis=1).mean()
 
         def theirs(seed):
-            centres = (
+            centers = (
                 KMeans(8, n_init=1, random_state=seed).fit(points).cluster_centers_
             )
-            return cost(np.square(points[:, None] - centres).sum(axis=2).argmin(axis=0))
+            return cost(np.square(points[:, None] - centers).sum(axis=2).argmin(axis=0))
 
         ours = np.mean(
             [

@@ -35,7 +35,7 @@ from siamese_sklearn.losses import (
     TripletRatioLoss,
 )
 
-NORMALISES = ("circle", "multi_similarity", "supcon", *PER_CLASS)
+NORMALIZES = ("circle", "multi_similarity", "supcon", *PER_CLASS)
 # whose gradient holds weights constant that its value depends on
 HELD_WEIGHTS = ("circle",)
 
@@ -215,8 +215,8 @@ def test_multi_similarity_mines_nothing_where_classes_are_far_apart():
         assert (value > 0) == (gradient.norm() > 0) == (n_active > 0)
 
 
-@pytest.mark.parametrize("name", NORMALISES)
-def test_the_lengths_of_the_rows_do_not_matter_to_losses_that_normalise(name):
+@pytest.mark.parametrize("name", NORMALIZES)
+def test_the_lengths_of_the_rows_do_not_matter_to_losses_that_normalize(name):
     module, embeddings = build(name, {}), rows()
     lengths = torch.tensor([1e-3, 0.1, 1, 2, 3, 5, 10, 1e3], dtype=torch.float64)[
         :, None

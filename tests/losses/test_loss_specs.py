@@ -72,6 +72,7 @@ def test_set_params_rejects_an_unknown_name():
         TripletLoss().set_params(margni=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))]
 )

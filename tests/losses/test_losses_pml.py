@@ -35,10 +35,10 @@ RAW = {"normalize_embeddings": False}
 
 
 def rows(labels, seed=0):
-    """Rows around a centre for each class, of different lengths; (B, 5) in float64."""
+    """Rows around a center for each class, of different lengths; (B, 5) in float64."""
     generator = torch.Generator().manual_seed(seed)
-    centres = torch.randn(10, 5, generator=generator, dtype=torch.float64)
-    return 0.6 * centres[labels] + 0.6 * torch.randn(
+    centers = torch.randn(10, 5, generator=generator, dtype=torch.float64)
+    return 0.6 * centers[labels] + 0.6 * torch.randn(
         len(labels), 5, generator=generator, dtype=torch.float64
     )
 

@@ -69,7 +69,7 @@ def theirs(name, *args, **kwargs):
 
 # (ours, their class, their parameters, their weight is (n_components, n_classes),
 # embeddings to unit norm) - ProxyNCALoss: a scale where we have a temperature. -
-# NormalizedSoftmaxLoss: theirs takes the embeddings as they are (the paper normalises
+# NormalizedSoftmaxLoss: theirs takes the embeddings as they are (the paper normalizes
 # them). - ArcFaceLoss: their margin is in degrees.
 PAIRED = [
     (
@@ -154,7 +154,7 @@ def test_value_and_gradients_are_those_of_pytorch_metric_learning(
     expected, expected_z_grad, expected_p_grad = value_and_gradients(
         other, embeddings, labels, weight
     )
-    if unit:  # ours has no part along the embedding, which it normalises
+    if unit:  # ours has no part along the embedding, which it normalizes
         along = (expected_z_grad * embeddings).sum(1, keepdim=True)
         expected_z_grad = expected_z_grad - along * embeddings
     assert_close(value, expected, rtol=1e-9, atol=1e-9)

@@ -150,6 +150,7 @@ VERIFICATION = {
 verification_scorers = pytest.mark.parametrize("name", list(VERIFICATION))
 
 
+@pytest.mark.slow
 @verification_scorers
 def test_scorer_of_a_classifier_measures_pairs_made_of_the_rows(name, halves):
     """75 rows, 25 of each class: all of the 3 * 300 same pairs, and as many different

@@ -211,7 +211,9 @@ class TestFailure:
 
 
 class TestNothingIsHeld:
-    @pytest.mark.parametrize("early_stopping", [True, False])
+    @pytest.mark.parametrize(
+        "early_stopping", [True, pytest.param(False, marks=pytest.mark.slow)]
+    )
     def test_data_are_freed_after_fit(self, early_stopping):
         x = np.array(X)
         embedder = make_embedder(early_stopping=early_stopping).fit(x, Y)

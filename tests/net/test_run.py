@@ -206,7 +206,7 @@ def numbered():
 
 
 class TestBatchesOfPairs:
-    """Pairs of labelled rows, made in the batch."""
+    """Pairs of labeled rows, made in the batch."""
 
     def run(self, n_epochs=1, kept=None, x=X, **changes):
         kept = np.arange(48) if kept is None else kept

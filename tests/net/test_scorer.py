@@ -119,7 +119,7 @@ class TestEmbed:
         )
 
 
-def randomised(loss):
+def randomized(loss):
     """A loss whose weights are of both signs, as after training."""
     with torch.no_grad():
         for number, weight in enumerate(loss.parameters()):
@@ -154,7 +154,7 @@ def scoring_net(name):
         )
     loss = (DISTANCE_LOSSES | HEAD_LOSSES)[name]
     return make_net(
-        loss if isinstance(loss, nn.Module) else randomised(loss.build(3, WIDTH))
+        loss if isinstance(loss, nn.Module) else randomized(loss.build(3, WIDTH))
     )
 
 

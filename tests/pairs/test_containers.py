@@ -58,6 +58,7 @@ def pairs():
     return Pairs(TABLE, -TABLE[:, :1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "key",
     [

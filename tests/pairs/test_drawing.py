@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from siamese_sklearn.pairs import _drawing as _thresholds
 from siamese_sklearn.pairs._drawing import balanced_pairs, held_out_pairs, many_pairs
 
-labellings = (
+labelings = (
     st.lists(st.integers(1, 9), min_size=2, max_size=8)
     .filter(lambda counts: max(counts) > 1)
     .map(lambda counts: np.repeat(np.arange(len(counts)), counts))
@@ -46,8 +46,9 @@ def drawn(found):
 
 
 class TestBalancedAndManyPairs:
+    @pytest.mark.slow
     @settings(max_examples=80)
-    @given(labels=labellings, seed=seeds, most=st.integers(1, 40))
+    @given(labels=labelings, seed=seeds, most=st.integers(1, 40))
     def test_balanced(self, labels, seed, most):
         labels = rng(seed).permutation(labels)
         every_same, every_different = every_pair(labels)
@@ -65,7 +66,7 @@ class TestBalancedAndManyPairs:
 
     @pytest.mark.slow
     @settings(max_examples=80)
-    @given(labels=labellings, seed=seeds, most=st.integers(1, 200))
+    @given(labels=labelings, seed=seeds, most=st.integers(1, 200))
     def test_many(self, labels, seed, most):
         labels = rng(seed).permutation(labels)
         every_same, every_different = every_pair(labels)
@@ -95,7 +96,7 @@ def held_rows(draw):
     """Labels, and rows held out of which one at least has another row of its class
     somewhere.
     """
-    labels = rng(draw(seeds)).permutation(draw(labellings))
+    labels = rng(draw(seeds)).permutation(draw(labelings))
     held = np.array(
         draw(st.lists(st.integers(0, len(labels) - 1), min_size=1, unique=True))
     )

@@ -1,4 +1,4 @@
-"""Pairs and triplets made out of labelled rows."""
+"""Pairs and triplets made out of labeled rows."""
 
 import itertools
 from collections import Counter
@@ -336,6 +336,7 @@ def test_count_of_more_pairs_than_fit_into_32_bits():
     assert count_pairs(np.repeat([0, 1], n)) == (n * (n - 1), n * n)
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(labels=CLASS_NUMBERS, data=st.data(), seed=st.integers(0, 1000))
 def test_drawn_pairs_are_distinct_and_the_same_ones_come_first(labels, data, seed):

@@ -150,7 +150,7 @@ def test_fit_transform_of_plain_x_is_the_transformers_own():
     )
 
 
-def test_labelled_transformer_serves_pairs_once_fitted_on_plain_x():
+def test_labeled_transformer_serves_pairs_once_fitted_on_plain_x():
     transformer = PairTransformer(LinearDiscriminantAnalysis())
     with pytest.raises(
         ValueError,

@@ -70,7 +70,7 @@ class TestEmbedding:
         figure.canvas.draw()
         assert [display.ax_.get_aspect() for display in displays] == [1.0, 1.0]
 
-    def test_rows_have_the_colours_of_the_legend(self, plt):
+    def test_rows_have_the_colors_of_the_legend(self, plt):
         display = EmbeddingDisplay.from_predictions(
             np.eye(4)[:, :2], ["wolf", "cat", "wolf", "dog"]
         )
@@ -83,7 +83,7 @@ class TestEmbedding:
         ]
         np.testing.assert_allclose(faces, np.array(named)[[2, 0, 2, 1]])
 
-    def test_ten_classes_have_ten_colours(self, plt):
+    def test_ten_classes_have_ten_colors(self, plt):
         display = EmbeddingDisplay.from_predictions(
             np.random.default_rng(0).random((20, 2)), np.arange(20) % 10
         )
@@ -91,7 +91,7 @@ class TestEmbedding:
         assert len(np.unique(display.scatter_.get_facecolors(), axis=0)) == 10
         assert texts(display.legend_) == [str(digit) for digit in range(10)]
 
-    def test_more_classes_have_a_colour_map_and_no_legend(self, plt):
+    def test_more_classes_have_a_color_map_and_no_legend(self, plt):
         display = EmbeddingDisplay.from_predictions(
             np.random.default_rng(0).random((24, 2)), np.arange(24) % 12
         )
@@ -103,7 +103,7 @@ class TestEmbedding:
     def test_legend_is_optional(self, plt):
         assert draw(EmbeddingDisplay, legend=False).legend_ is None
 
-    def test_without_classes_there_is_one_colour(self, plt):
+    def test_without_classes_there_is_one_color(self, plt):
         display = EmbeddingDisplay.from_predictions(np.eye(3)[:, :2])
         assert len(display.scatter_.get_facecolors()) == 1
         assert display.legend_ is None

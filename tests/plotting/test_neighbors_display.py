@@ -8,7 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from displays import BLUE, HISTORY, SAME, SCORE, VERMILLION, colours, texts
+from displays import BLUE, HISTORY, SAME, SCORE, VERMILION, colors, texts
 from siamese_sklearn import (
     Pairs,
     SiameseEmbedder,
@@ -77,12 +77,12 @@ class TestNeighbors:
             self.GALLERY[:2], self.GALLERY, neighbors, ["a", "b"], y
         )
         black = "#000000"
-        assert colours(display.frames_[0], plt) == [black, VERMILLION, BLUE, VERMILLION]
-        assert colours(display.frames_[1], plt) == [black, VERMILLION, BLUE, VERMILLION]
+        assert colors(display.frames_[0], plt) == [black, VERMILION, BLUE, VERMILION]
+        assert colors(display.frames_[1], plt) == [black, VERMILION, BLUE, VERMILION]
         lines = [frame.get_linestyle() for frame in display.frames_[0]]
-        assert lines == ["-", "--", "-", "--"]  # for those who do not see the colours
+        assert lines == ["-", "--", "-", "--"]  # for those who do not see the colors
         assert texts(display.legend_) == ["class of the query", "another class"]
-        assert colours(display.legend_.get_patches(), plt) == [BLUE, VERMILLION]
+        assert colors(display.legend_.get_patches(), plt) == [BLUE, VERMILION]
 
     def test_names(self, plt):
         display = NeighborsDisplay.from_predictions(
@@ -106,7 +106,7 @@ class TestNeighbors:
         display = NeighborsDisplay.from_predictions(
             self.GALLERY[:1], self.GALLERY, [[1, 2]]
         )
-        assert colours(display.frames_[0], plt) == ["#000000", "#c0c0c0", "#c0c0c0"]
+        assert colors(display.frames_[0], plt) == ["#000000", "#c0c0c0", "#c0c0c0"]
         assert display.legend_ is None
         assert [label.get_text() for label in display.ax_.get_yticklabels()] == [""]
 
@@ -115,9 +115,9 @@ class TestNeighbors:
             self.GALLERY[:1], self.GALLERY, [[1, 2]], y_gallery=[0, 1, 2, 3]
         )
         assert [text.get_text() for text in display.ax_.texts] == ["1", "2"]
-        assert colours(display.frames_[0], plt)[1:] == ["#c0c0c0", "#c0c0c0"]
+        assert colors(display.frames_[0], plt)[1:] == ["#c0c0c0", "#c0c0c0"]
 
-    def test_channels_first_become_colours(self, plt):
+    def test_channels_first_become_colors(self, plt):
         rng = np.random.default_rng(0)
         gallery = rng.integers(0, 256, (4, 3, 5, 6), dtype=np.uint8)
         display = NeighborsDisplay.from_predictions(gallery[:1], gallery, [[2]])
@@ -168,7 +168,7 @@ class TestNeighbors:
         )
         np.testing.assert_array_equal(display.neighbor_images[0, 0], self.GALLERY[2])
 
-    def test_colour_map(self, plt):
+    def test_color_map(self, plt):
         display = draw(NeighborsDisplay, cmap="viridis")
         assert display.images_[0, 0].get_cmap().name == "viridis"
 
@@ -292,7 +292,7 @@ class TestNeighbors:
             NeighborsDisplay.from_predictions(queries, self.GALLERY, **arguments)
         assert plt.get_fignums() == []
 
-    def test_more_neighbours_than_rows(self, embedder, digits, plt):
+    def test_more_neighbors_than_rows(self, embedder, digits, plt):
         X, _ = digits
         with pytest.raises(
             ValueError, match="`n_neighbors` is 5, but `X_gallery` has 3 rows"

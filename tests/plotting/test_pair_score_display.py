@@ -9,7 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from displays import BLUE, HISTORY, SAME, SCORE, VERMILLION, texts
+from displays import BLUE, HISTORY, SAME, SCORE, VERMILION, texts
 from siamese_sklearn import (
     PairTransformer,
     SiameseEmbedder,
@@ -86,7 +86,7 @@ class TestPairScores:
         assert display.threshold_line_ is None
         assert texts(display.legend_) == ["different pairs", "same pairs"]
 
-    def test_kinds_have_colours_of_their_own(self, plt):
+    def test_kinds_have_colors_of_their_own(self, plt):
         from matplotlib.colors import to_hex
 
         display = draw(PairScoreDisplay)
@@ -95,7 +95,7 @@ class TestPairScores:
             for bars in (display.same_, display.different_)
         ] == [
             BLUE,
-            VERMILLION,
+            VERMILION,
         ]
 
     def test_equal_scores_make_one_bar(self, plt):

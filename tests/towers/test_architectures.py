@@ -552,7 +552,7 @@ class TestMakeNetwork:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_normalised_embeddings_come_from_the_towers(architecture):
+def test_normalized_embeddings_come_from_the_towers(architecture):
     """The whole way through a built network, spelled out in terms of its towers."""
     left, right = sides(9, (4,))
     network = build(architecture, (left, right), SMALL).eval()

@@ -75,7 +75,7 @@ class TestShapes:
 
     def test_number_of_cnn_weights(self):
         tower = CNNTower(channels=(5, 7)).build((3, 8, 8), 2)
-        # no bias; batch normalisation has two numbers
+        # no bias; batch normalization has two numbers
         convolutions = 3 * 5 * 9 + 2 * 5 + 5 * 7 * 9 + 2 * 7
         linear = 7 * 2 * 2 * 2 + 2  # 8 x 8 is halved twice
         assert sum(p.numel() for p in tower.parameters()) == convolutions + linear
@@ -214,7 +214,7 @@ class TestStandardize:
             parts.inverse_scale[precise], whole.inverse_scale[precise], rtol=1e-4
         )
 
-    def test_constant_features_in_batches_are_centred_only(self):
+    def test_constant_features_in_batches_are_centered_only(self):
         X = torch.tensor([[0.1, 1.0]]).repeat(11, 1)
         X[4, 1] = 3.0
         layer = Standardize((2,))
@@ -222,7 +222,7 @@ class TestStandardize:
         assert layer.inverse_scale[0] == 1.0
         assert layer.inverse_scale[1] != 1.0
 
-    def test_constant_features_are_centred_only(self):
+    def test_constant_features_are_centered_only(self):
         X = torch.tensor([[3.0, 0.0, 1.0], [3.0, 0.0, 2.0]])
         layer = Standardize((3,))
         layer.fit([X])
