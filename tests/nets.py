@@ -16,9 +16,7 @@ from siamese_sklearn._net import (
     embed,
     kept_on_error,
 )
-from siamese_sklearn.losses import (
-    EmbeddingLoss,
-)
+from siamese_sklearn.losses import EmbeddingLoss
 from siamese_sklearn.losses._resolve import PluggedLoss
 from siamese_sklearn.sampling import BalancedBatches
 from siamese_sklearn.towers import (

@@ -8,10 +8,7 @@ import pytest
 from sklearn.datasets import load_wine
 from sklearn.exceptions import NotFittedError
 
-from siamese_sklearn import (
-    SiameseEmbedder,
-    make_pairs,
-)
+from siamese_sklearn import SiameseEmbedder, make_pairs
 
 X, Y = load_wine(return_X_y=True)
 IMAGES = np.random.default_rng(0).normal(size=(20, 6, 6))

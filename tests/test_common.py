@@ -10,12 +10,7 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from models import quick, quick_classifier
-from siamese_sklearn import (
-    ContrastiveLoss,
-    MLPTower,
-    PairTransformer,
-    TripletLoss,
-)
+from siamese_sklearn import ContrastiveLoss, MLPTower, PairTransformer, TripletLoss
 
 EMBEDDERS = [
     quick(),

@@ -11,10 +11,7 @@ from torch import nn
 
 from arrays import memory_map, read_only
 from models import quick
-from siamese_sklearn import (
-    Pairs,
-    make_triplets,
-)
+from siamese_sklearn import Pairs, make_triplets
 from siamese_sklearn._validation import data as _validation
 from siamese_sklearn.metrics import map_at_r
 

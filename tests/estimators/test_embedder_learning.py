@@ -14,11 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models import quick
-from siamese_sklearn import (
-    MLPTower,
-    SiameseEmbedder,
-    TripletLoss,
-)
+from siamese_sklearn import MLPTower, SiameseEmbedder, TripletLoss
 from siamese_sklearn.losses import LOSSES
 from siamese_sklearn.metrics import map_at_r
 

@@ -7,18 +7,11 @@ import pandas as pd
 import polars as pl
 import pytest
 from scipy import sparse
-from sklearn.model_selection import (
-    GridSearchCV,
-    StratifiedKFold,
-)
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 
 from models import quick
-from siamese_sklearn import (
-    Pairs,
-    make_pairs,
-    make_triplets,
-)
+from siamese_sklearn import Pairs, make_pairs, make_triplets
 from siamese_sklearn.losses import LOSSES
 
 ON_TUPLES = [name for name, spec in LOSSES.items() if spec.takes_tuples]

@@ -12,12 +12,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from models import quick
-from siamese_sklearn import (
-    ContrastiveLoss,
-    MLPTower,
-    SiameseEmbedder,
-    TripletLoss,
-)
+from siamese_sklearn import ContrastiveLoss, MLPTower, SiameseEmbedder, TripletLoss
 from siamese_sklearn.distances import DISTANCES
 
 

@@ -7,11 +7,7 @@ import pytest
 import torch
 
 from models import RowsSeen, quick
-from siamese_sklearn import (
-    MLPTower,
-    TripletLoss,
-    make_pairs,
-)
+from siamese_sklearn import MLPTower, TripletLoss, make_pairs
 
 
 class TestRandomness:

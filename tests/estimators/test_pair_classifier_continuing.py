@@ -12,11 +12,7 @@ from models import (
     naive_class_scores,
     quick_classifier,
 )
-from siamese_sklearn import (
-    Pairs,
-    TripletLoss,
-    make_pairs,
-)
+from siamese_sklearn import Pairs, TripletLoss, make_pairs
 from siamese_sklearn import calibration as _calibration
 from siamese_sklearn.heads import DistanceHead
 

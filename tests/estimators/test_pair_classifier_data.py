@@ -11,11 +11,7 @@ from scipy import sparse
 
 from arrays import memory_map
 from models import ARCHITECTURES, quick_classifier
-from siamese_sklearn import (
-    MLPTower,
-    Pairs,
-    make_pairs,
-)
+from siamese_sklearn import MLPTower, Pairs, make_pairs
 
 KINDS = {
     "float64": lambda X: X.astype(np.float64),

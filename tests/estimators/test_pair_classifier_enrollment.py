@@ -18,11 +18,7 @@ from models import (
     naive_class_scores,
     quick_classifier,
 )
-from siamese_sklearn import (
-    MLPTower,
-    Pairs,
-    make_pairs,
-)
+from siamese_sklearn import MLPTower, Pairs, make_pairs
 
 
 def plane(**parameters):

@@ -6,10 +6,7 @@ import numpy as np
 import pytest
 
 from models import EACH_CONFIGURATION, LEARNING, naive_class_scores, quick_classifier
-from siamese_sklearn import (
-    MLPTower,
-    Pairs,
-)
+from siamese_sklearn import MLPTower, Pairs
 from siamese_sklearn._estimators import gallery as _gallery
 
 

@@ -12,10 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 
 from models import CONFIGURATIONS, RowsSeen, quick_classifier
-from siamese_sklearn import (
-    Pairs,
-    make_pairs,
-)
+from siamese_sklearn import Pairs, make_pairs
 from siamese_sklearn import calibration as _calibration
 from siamese_sklearn._estimators import pair_classifier as _pair_classifier
 from siamese_sklearn.calibration import STRATEGIES, choose_threshold

@@ -12,12 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from models import CONFIGURATIONS, quick_classifier
-from siamese_sklearn import (
-    Pairs,
-    PairTransformer,
-    Triplets,
-    make_pairs,
-)
+from siamese_sklearn import Pairs, PairTransformer, Triplets, make_pairs
 
 ONE_SIDED = ["two towers", "two towers, product head"]
 

@@ -14,9 +14,7 @@ from loss_cases import (
     seeded,
     value_and_gradient,
 )
-from siamese_sklearn.losses import (
-    TupleLoss,
-)
+from siamese_sklearn.losses import TupleLoss
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -11,11 +11,7 @@ from loss_cases import LABELS, build, rows
 from models import quick
 from siamese_sklearn import Pairs
 from siamese_sklearn.distances import DISTANCES
-from siamese_sklearn.losses import (
-    LOSSES,
-    ContrastiveLoss,
-    TripletLoss,
-)
+from siamese_sklearn.losses import LOSSES, ContrastiveLoss, TripletLoss
 from siamese_sklearn.losses._resolve import make_loss
 
 

@@ -5,10 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from loss_cases import LABELS, rows, seeded, value_and_gradient
-from siamese_sklearn.losses import (
-    HammingTripletLoss,
-    TripletLoss,
-)
+from siamese_sklearn.losses import HammingTripletLoss, TripletLoss
 
 
 @pytest.mark.parametrize("mining", TripletLoss.minings)

@@ -11,12 +11,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from siamese_sklearn.metrics import (
-    _retrieval,
-    map_at_r,
-    r_precision,
-    recall_at_k,
-)
+from siamese_sklearn.metrics import _retrieval, map_at_r, r_precision, recall_at_k
 
 DISTANCES = {
     "euclidean": lambda a, b: math.sqrt(

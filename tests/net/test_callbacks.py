@@ -25,12 +25,8 @@ from nets import (
     train,
 )
 from siamese_sklearn import TripletLoss
-from siamese_sklearn._net import (
-    Watch,
-)
-from siamese_sklearn.losses import (
-    LOSSES,
-)
+from siamese_sklearn._net import Watch
+from siamese_sklearn.losses import LOSSES
 
 
 def trained(module):

@@ -9,11 +9,7 @@ import torch
 from torch import nn
 
 from nets import CPU, WIDTH, X, Y, make_embedder
-from siamese_sklearn._net import (
-    resolve_device,
-    seeded,
-    threads,
-)
+from siamese_sklearn._net import resolve_device, seeded, threads
 
 
 class TestDevice:

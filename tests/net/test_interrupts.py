@@ -28,11 +28,7 @@ from nets import (
     train,
 )
 from siamese_sklearn import MLPTower
-from siamese_sklearn._net import (
-    Rows,
-    Watch,
-    embed,
-)
+from siamese_sklearn._net import Rows, Watch, embed
 
 
 class StopAt(Callback):

@@ -5,9 +5,7 @@ import pytest
 import torch
 
 from nets import CPU, KINDS, NUMBERS
-from siamese_sklearn._net import (
-    Rows,
-)
+from siamese_sklearn._net import Rows
 
 
 class TestRows:

@@ -25,21 +25,11 @@ from nets import (
     two_towers,
 )
 from siamese_sklearn import ContrastiveLoss, TripletLoss
-from siamese_sklearn._net import (
-    Rows,
-    TrainingRun,
-    make_scorer,
-    seeded,
-)
-from siamese_sklearn.losses import (
-    BinaryCrossEntropyLoss,
-    HingeLoss,
-)
+from siamese_sklearn._net import Rows, TrainingRun, make_scorer, seeded
+from siamese_sklearn.losses import BinaryCrossEntropyLoss, HingeLoss
 from siamese_sklearn.losses._resolve import PluggedLoss
 from siamese_sklearn.sampling import BalancedBatches, PairedBatches, ShuffledBatches
-from siamese_sklearn.towers import (
-    SiameseNetwork,
-)
+from siamese_sklearn.towers import SiameseNetwork
 
 
 def mean(values):

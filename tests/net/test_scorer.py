@@ -38,15 +38,8 @@ from siamese_sklearn._net import (
 from siamese_sklearn._net._scorer import HeadScorer, PairNetworkScorer
 from siamese_sklearn.distances import DISTANCES
 from siamese_sklearn.heads import DistanceHead
-from siamese_sklearn.losses import (
-    BinaryCrossEntropyLoss,
-    HammingTripletLoss,
-    HingeLoss,
-)
-from siamese_sklearn.towers import (
-    SiameseNetwork,
-    TwoChannelNetwork,
-)
+from siamese_sklearn.losses import BinaryCrossEntropyLoss, HammingTripletLoss, HingeLoss
+from siamese_sklearn.towers import SiameseNetwork, TwoChannelNetwork
 
 
 def trained(module):

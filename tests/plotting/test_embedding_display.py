@@ -8,9 +8,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from displays import HISTORY, SAME, SCORE, texts
-from siamese_sklearn import (
-    Pairs,
-)
+from siamese_sklearn import Pairs
 from siamese_sklearn.plotting import (
     EmbeddingDisplay,
     NeighborsDisplay,

@@ -9,11 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from displays import BLUE, HISTORY, SAME, SCORE, VERMILION, colors, texts
-from siamese_sklearn import (
-    Pairs,
-    SiameseEmbedder,
-    SiamesePairClassifier,
-)
+from siamese_sklearn import Pairs, SiameseEmbedder, SiamesePairClassifier
 from siamese_sklearn.plotting import (
     EmbeddingDisplay,
     NeighborsDisplay,

@@ -9,9 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from displays import HISTORY, SAME, SCORE, texts
-from siamese_sklearn import (
-    SiameseEmbedder,
-)
+from siamese_sklearn import SiameseEmbedder
 from siamese_sklearn.plotting import (
     EmbeddingDisplay,
     NeighborsDisplay,

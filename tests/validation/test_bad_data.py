@@ -7,11 +7,7 @@ from scipy import sparse
 from torch import nn
 
 from refusals import IMAGES, PAIRS, SAME, X, Y, check_refused, with_value
-from siamese_sklearn import (
-    Pairs,
-    SiameseEmbedder,
-    Triplets,
-)
+from siamese_sklearn import Pairs, SiameseEmbedder, Triplets
 
 
 class LabelLoss(nn.Module):

@@ -8,9 +8,7 @@ from sklearn.base import BaseEstimator
 from sklearn.datasets import load_wine
 from sklearn.exceptions import DataConversionWarning
 
-from siamese_sklearn import (
-    Pairs,
-)
+from siamese_sklearn import Pairs
 from siamese_sklearn._validation import RightSide, check_names, check_sides
 
 X, Y = load_wine(return_X_y=True)
