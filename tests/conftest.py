@@ -10,7 +10,7 @@ from hypothesis import settings
 from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.model_selection import train_test_split
 
-settings.register_profile("without a clock", deadline=None)
+settings.register_profile("without a clock", parent=settings(), deadline=None)
 settings.load_profile("without a clock")
 
 

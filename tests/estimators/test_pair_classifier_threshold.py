@@ -36,10 +36,8 @@ def recorded(monkeypatch):
         drawn.append(draw(labels, held, rng))
         return drawn[-1]
 
-    for module in (
-        _calibration,
-        _pair_classifier,
-    ):  # in fit, and in calibrate_threshold
+    # one chooses in fit, the other in calibrate_threshold
+    for module in (_calibration, _pair_classifier):
         monkeypatch.setattr(module, "choose_threshold", record)
     monkeypatch.setattr(_pair_classifier, "held_out_pairs", record_pairs)
     return calls, drawn
