@@ -1,6 +1,8 @@
 """The public names, their parameters and their documentation."""
 
+import importlib
 import inspect
+import pkgutil
 import re
 import subprocess
 import sys
@@ -14,20 +16,128 @@ from siamese_sklearn import Pairs, SiameseEmbedder, SiamesePairClassifier, plott
 from siamese_sklearn.losses import LOSSES
 from siamese_sklearn.towers import TOWERS
 
-NAMES = [
-    "CNNTower",
-    "ContrastiveLoss",
-    "ExponentialLoss",
-    "MLPTower",
-    "PairTransformer",
-    "Pairs",
-    "SiameseEmbedder",
-    "SiamesePairClassifier",
-    "TripletLoss",
-    "Triplets",
-    "make_pairs",
-    "make_triplets",
-]
+# The public modules, and the public names of each.
+NAMES = {
+    "siamese_sklearn": [
+        "CNNTower",
+        "ContrastiveLoss",
+        "ExponentialLoss",
+        "MLPTower",
+        "PairTransformer",
+        "Pairs",
+        "SiameseEmbedder",
+        "SiamesePairClassifier",
+        "TripletLoss",
+        "Triplets",
+        "make_pairs",
+        "make_triplets",
+    ],
+    "siamese_sklearn.augmentation": [
+        "ImageAugmenter",
+    ],
+    "siamese_sklearn.binary": [
+        "hamming_neighbors",
+        "pack_bits",
+        "to_bits",
+    ],
+    "siamese_sklearn.calibration": [
+        "Threshold",
+        "choose_threshold",
+    ],
+    "siamese_sklearn.distances": [
+        "DISTANCES",
+        "Distance",
+        "RankedByEuclidean",
+        "normalize",
+        "paired",
+        "pairwise",
+    ],
+    "siamese_sklearn.heads": [
+        "HEADS",
+        "DifferenceHead",
+        "DistanceHead",
+        "Head",
+        "ProductHead",
+    ],
+    "siamese_sklearn.losses": [
+        "LOSSES",
+        "ArcFaceLoss",
+        "BinaryCrossEntropyLoss",
+        "CircleLoss",
+        "ContrastiveLoss",
+        "CosFaceLoss",
+        "EmbeddingLoss",
+        "ExponentialLoss",
+        "HammingTripletLoss",
+        "HingeLoss",
+        "LiftedLoss",
+        "LogitLoss",
+        "LossSpec",
+        "MultiSimilarityLoss",
+        "NPairsLoss",
+        "NormalizedSoftmaxLoss",
+        "ProxyAnchorLoss",
+        "ProxyNCALoss",
+        "SupConLoss",
+        "TripletLoss",
+        "TripletRatioLoss",
+        "TupleLoss",
+    ],
+    "siamese_sklearn.metrics": [
+        "eer",
+        "far_frr_curve",
+        "make_tar_at_far_scorer",
+        "map_at_r",
+        "map_at_r_scorer",
+        "neg_eer_scorer",
+        "pair_scores",
+        "r_precision",
+        "r_precision_scorer",
+        "recall_at_1_scorer",
+        "recall_at_k",
+        "tar_at_far",
+        "tar_at_far_scorer",
+        "verification_auc_scorer",
+    ],
+    "siamese_sklearn.mining": [
+        "MINERS",
+        "easy_positive",
+        "every_triplet",
+        "hard",
+        "pair_masks",
+        "random_negative",
+        "semihard",
+    ],
+    "siamese_sklearn.pairs": [
+        "PairTransformer",
+        "Pairs",
+        "Triplets",
+        "make_pairs",
+        "make_triplets",
+    ],
+    "siamese_sklearn.plotting": [
+        "EmbeddingDisplay",
+        "NeighborsDisplay",
+        "PairScoreDisplay",
+        "TrainingCurveDisplay",
+    ],
+    "siamese_sklearn.sampling": [
+        "BalancedBatches",
+        "Batches",
+        "PairedBatches",
+        "ShuffledBatches",
+    ],
+    "siamese_sklearn.towers": [
+        "TOWERS",
+        "CNNTower",
+        "MLPTower",
+        "PseudoSiameseNetwork",
+        "SiameseNetwork",
+        "Standardize",
+        "TowerSpec",
+        "TwoChannelNetwork",
+    ],
+}
 
 # Each display's second way to make it; `from_estimator` is the first.
 DISPLAYS = {
@@ -37,22 +147,74 @@ DISPLAYS = {
     "TrainingCurveDisplay": "from_history",
 }
 DISPLAY_METHODS = [
-    (name, method) for name, second in DISPLAYS.items() for method in ("from_estimator", second, "plot")
+    (name, method)
+    for name, second in DISPLAYS.items()
+    for method in ("from_estimator", second, "plot")
+]
+
+SHARED_PARAMETERS = [
+    *["n_components", "tower", "loss", "margin", "distance", "mining", "normalize"],
+    *["max_epochs", "batch_size", "sampler", "lr", "optimizer", "weight_decay"],
+    *["weight_averaging", "augment", "early_stopping", "validation_fraction"],
+    *["validation_split", "n_iter_no_change", "callbacks", "net_params", "warm_start"],
+    *["device", "n_threads", "random_state", "verbose"],
+]
+PARAMETERS = {
+    SiameseEmbedder: SHARED_PARAMETERS,
+    SiamesePairClassifier: [
+        *SHARED_PARAMETERS,
+        *["architecture", "head", "n_references", "unknown_label"],
+    ],
+}
+CONSTANTS = {"architecture", "head"}  # that the embedder has no choice of
+
+METHODS = [
+    (name, method)
+    for name, second in DISPLAYS.items()
+    for method in ("from_estimator", second, "plot")
 ]
 
 EMBEDDER_PARAMETERS = [
     *["n_components", "tower", "loss", "margin", "distance", "mining", "normalize"],
-    *["max_epochs", "batch_size", "lr", "optimizer", "weight_decay", "weight_averaging", "augment"],
+    *[
+        "max_epochs",
+        "batch_size",
+        "lr",
+        "optimizer",
+        "weight_decay",
+        "weight_averaging",
+        "augment",
+    ],
     *["early_stopping", "validation_fraction", "validation_split", "n_iter_no_change"],
-    *["callbacks", "net_params", "warm_start", "device", "n_threads", "random_state", "verbose"],
+    *[
+        "callbacks",
+        "net_params",
+        "warm_start",
+        "device",
+        "n_threads",
+        "random_state",
+        "verbose",
+    ],
 ]
 
 CLASSIFIER_PARAMETERS = [
-    *["n_components", "architecture", "tower", "loss", "head", "margin", "distance", "mining", "normalize"],
+    *[
+        "n_components",
+        "architecture",
+        "tower",
+        "loss",
+        "head",
+        "margin",
+        "distance",
+        "mining",
+        "normalize",
+    ],
     *["n_references", "unknown_label"],
     *EMBEDDER_PARAMETERS[EMBEDDER_PARAMETERS.index("max_epochs") :],
 ]
-SHARED_PARAMETERS = [name for name in CLASSIFIER_PARAMETERS if name in EMBEDDER_PARAMETERS]
+SHARED_PARAMETERS = [
+    name for name in CLASSIFIER_PARAMETERS if name in EMBEDDER_PARAMETERS
+]
 
 METHODS = [
     *[
@@ -95,8 +257,32 @@ def section(documented, title):
     return names
 
 
-def test_public_names():
-    assert siamese_sklearn.__all__ == NAMES
+def test_public_modules():
+    submodules = [
+        f"siamese_sklearn.{info.name}"
+        for info in pkgutil.iter_modules(siamese_sklearn.__path__)
+        if not info.name.startswith("_")
+    ]
+    assert list(NAMES) == ["siamese_sklearn", *submodules]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_public_names(name):
+    module = importlib.import_module(name)
+    assert module.__all__ == NAMES[name]
+    assert all(hasattr(module, each) for each in NAMES[name])
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module in NAMES for name in NAMES[module]]
+)
+def test_what_can_be_called_is_documented(module, name):
+    named = getattr(importlib.import_module(module), name)
+    if not callable(named):
+        assert name.isupper()  # a table
+        return
+    first = inspect.getdoc(named).splitlines()[0]
+    assert re.fullmatch(r"[A-Z`\[].*\.", first), first
 
 
 def test_section_reads_numpydoc():
@@ -119,14 +305,10 @@ def test_section_reads_numpydoc():
     assert section(example, "Raises") == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_public_names_are_documented(name):
-    first = inspect.getdoc(getattr(siamese_sklearn, name)).splitlines()[0]
-    assert re.fullmatch(r"[A-Z`\[].*\.", first), first
-
-
 @pytest.mark.parametrize(
-    "documented", dict.fromkeys([*PUBLIC, *SPECS]), ids=lambda documented: documented.__name__
+    "documented",
+    dict.fromkeys([*PUBLIC, *SPECS]),
+    ids=lambda documented: documented.__name__,
 )
 def test_documented_parameters_are_those_that_exist(documented):
     parameters = list(inspect.signature(documented).parameters)
@@ -137,7 +319,11 @@ def test_documented_parameters_are_those_that_exist(documented):
 def test_displays():
     assert plotting.__all__ == list(DISPLAYS)
     for name, second in DISPLAYS.items():
-        public = {attribute for attribute in dir(getattr(plotting, name)) if not attribute.startswith("_")}
+        public = {
+            attribute
+            for attribute in dir(getattr(plotting, name))
+            if not attribute.startswith("_")
+        }
         assert public == {"from_estimator", second, "plot"}
 
 
@@ -150,44 +336,51 @@ def test_documented_parameters_of_displays_are_those_that_exist(name):
 @pytest.mark.parametrize(("name", "method"), DISPLAY_METHODS)
 def test_methods_of_displays_are_documented(name, method):
     documented = getattr(getattr(plotting, name), method)
-    parameters = [each for each in inspect.signature(documented).parameters if each != "self"]
-    assert sorted(section(documented, "Parameters")) == sorted(parameters)  # `ax` comes among the last
+    parameters = [
+        each for each in inspect.signature(documented).parameters if each != "self"
+    ]
+    # `ax` comes among the last
+    assert sorted(section(documented, "Parameters")) == sorted(parameters)
     assert section(documented, "Returns") == [name]
     assert "ImportError" in section(documented, "Raises")
 
 
 @pytest.mark.parametrize("name", DISPLAYS)
 def test_displays_set_the_attributes_that_they_document(name):
-    learned = [each for each in getattr(plotting, name).__annotations__ if each.endswith("_")]
+    learned = [
+        each for each in getattr(plotting, name).__annotations__ if each.endswith("_")
+    ]
     assert sorted(section(getattr(plotting, name), "Attributes")) == sorted(learned)
 
 
-def test_embedder_parameters():
-    assert list(inspect.signature(SiameseEmbedder).parameters) == EMBEDDER_PARAMETERS
-    assert sorted(SiameseEmbedder().get_params(deep=False)) == sorted(EMBEDDER_PARAMETERS)
-
-
-def test_classifier_parameters():
-    assert list(inspect.signature(SiamesePairClassifier).parameters) == CLASSIFIER_PARAMETERS
-    assert sorted(SiamesePairClassifier().get_params(deep=False)) == sorted(CLASSIFIER_PARAMETERS)
+@pytest.mark.parametrize("estimator", PARAMETERS)
+def test_parameters_in_their_order(estimator):
+    assert list(inspect.signature(estimator).parameters) == PARAMETERS[estimator]
+    assert sorted(estimator().get_params(deep=False)) == sorted(PARAMETERS[estimator])
 
 
 def test_the_estimators_share_parameters_and_their_defaults():
-    assert set(EMBEDDER_PARAMETERS) == set(SHARED_PARAMETERS)
-    embedder, classifier = (inspect.signature(estimator).parameters for estimator in ESTIMATORS)
-    own = {"loss": "binary_cross_entropy"}  # which trains the head, and all architectures take
+    embedder, classifier = (
+        inspect.signature(estimator).parameters for estimator in ESTIMATORS
+    )
+    # which trains the head, and all architectures take
+    own = {"loss": "binary_cross_entropy"}
     for name in SHARED_PARAMETERS:
         assert classifier[name].default == own.get(name, embedder[name].default), name
 
 
-@pytest.mark.parametrize("documented", [*ESTIMATORS, *SPECS], ids=lambda documented: documented.__name__)
+@pytest.mark.parametrize(
+    "documented", [*ESTIMATORS, *SPECS], ids=lambda documented: documented.__name__
+)
 def test_parameters_are_keyword_only_after_the_first(documented):
     first, *others = inspect.signature(documented).parameters.values()
     assert first.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
     assert all(parameter.kind is inspect.Parameter.KEYWORD_ONLY for parameter in others)
 
 
-@pytest.mark.parametrize("documented", [SiameseEmbedder, *SPECS], ids=lambda documented: documented.__name__)
+@pytest.mark.parametrize(
+    "documented", [*ESTIMATORS, *SPECS], ids=lambda documented: documented.__name__
+)
 def test_documented_defaults_are_the_real_ones(documented):
     lines = inspect.getdoc(documented).splitlines()
     for name, parameter in inspect.signature(documented).parameters.items():
@@ -195,19 +388,6 @@ def test_documented_defaults_are_the_real_ones(documented):
         stated = re.search(r"default=(.*)$", described)
         assert stated, described
         assert eval(stated.group(1)) == parameter.default, described
-
-
-def test_defaults_that_the_classifier_documents_are_the_real_ones():
-    """Where it refers to the embedder, nothing is stated a second time."""
-    lines, stated = inspect.getdoc(SiamesePairClassifier).splitlines(), {}
-    for line in lines[lines.index("Parameters") : lines.index("Attributes")]:
-        default = re.search(r"^(\w+) : .*default=(.*)$", line)
-        if default:
-            stated[default.group(1)] = eval(default.group(2))
-    parameters = inspect.signature(SiamesePairClassifier).parameters
-    assert stated == {name: parameters[name].default for name in stated}
-    assert {"n_components", "architecture", "tower", "loss", "head", "n_references"} < set(stated)
-    assert {"unknown_label", "early_stopping", "validation_fraction", "validation_split"} < set(stated)
 
 
 @pytest.mark.parametrize(
@@ -228,26 +408,51 @@ def test_no_method_is_public_by_accident(estimator):
         "get_metadata_routing",
         *(n for n in dir(estimator) if re.match(r"set_\w+_request", n)),
     }
-    public = {name for name in dir(estimator) if not name.startswith("_") and not name.endswith("_")}
-    assert public - from_scikit_learn == set(listed)
+    public = {
+        name
+        for name in dir(estimator)
+        if not name.startswith("_") and not name.endswith("_")
+    }
+    others = public - from_scikit_learn - {*PARAMETERS[estimator], *CONSTANTS}
+    assert others == set(listed)
+
+
+def learned_by(estimator):
+    """Public names of what a fitted estimator has learned, computed ones too."""
+    return {
+        name
+        for name in dir(estimator)
+        if name.endswith("_") and not name.startswith("_") and hasattr(estimator, name)
+    }
 
 
 def test_embedder_sets_the_attributes_that_it_documents(iris):
     X, y = iris
     frame = pd.DataFrame(X, columns=["a", "b", "c", "d"])
-    embedder = SiameseEmbedder(n_components=2, max_epochs=1, random_state=0).fit(frame, y)
-    learned = {name for name in vars(embedder) if name.endswith("_") and not name.startswith("_")}
-    assert learned == set(section(SiameseEmbedder, "Attributes"))
+    embedder = SiameseEmbedder(n_components=2, max_epochs=1, random_state=0).fit(
+        frame, y
+    )
+    assert learned_by(embedder) == set(section(SiameseEmbedder, "Attributes"))
 
 
 @pytest.mark.parametrize("kind", ["rows", "pairs"])
 def test_classifier_sets_the_attributes_that_it_documents(iris, kind):
     X, y = iris
     frame = pd.DataFrame(X, columns=["a", "b", "c", "d"])
-    given = (frame, y) if kind == "rows" else (Pairs(frame[:20], frame[20:40]), np.arange(20) % 2)
-    classifier = SiamesePairClassifier(n_components=2, max_epochs=1, random_state=0).fit(*given)
-    learned = {name for name in vars(classifier) if name.endswith("_") and not name.startswith("_")}
-    assert learned == set(section(SiamesePairClassifier, "Attributes"))
+    given = (
+        (frame, y)
+        if kind == "rows"
+        else (Pairs(frame[:20], frame[20:40]), np.arange(20) % 2)
+    )
+    classifier = SiamesePairClassifier(
+        n_components=2, max_epochs=1, random_state=0
+    ).fit(*given)
+    assert learned_by(classifier) == set(section(SiamesePairClassifier, "Attributes"))
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_an_estimator_that_is_not_fitted_has_learned_nothing(estimator):
+    assert learned_by(estimator()) == set()
 
 
 def test_embedder_without_labels_has_no_classes(iris):
@@ -258,10 +463,14 @@ def test_embedder_without_labels_has_no_classes(iris):
     assert not hasattr(embedder, "classes_")
 
 
+@pytest.mark.slow
 def test_import_leaves_optional_packages_alone():
     code = (
-        "import sys, siamese_sklearn.plotting; print({'matplotlib', 'polars', 'IPython'} & set(sys.modules))"
+        "import sys, siamese_sklearn.plotting; print({'matplotlib', 'polars', "
+        "'IPython'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "set()"
     assert done.stderr == ""

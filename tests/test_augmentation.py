@@ -1,4 +1,6 @@
-"""Random distortions of images: what each parameter does, by itself and to the pixel."""
+"""Random distortions of images: what each parameter does, by itself and to the
+pixel.
+"""
 
 import math
 
@@ -31,8 +33,8 @@ def spots(n=200, size=21, x=3, y=0):
     return images
 
 
-def centres(images):
-    """Centre of brightness of each image, from the middle, in pixels: (right, down)."""
+def centers(images):
+    """Center of brightness of each image, from the middle, in pixels: (right, down)."""
     places = torch.arange(images.shape[-1], dtype=images.dtype) - images.shape[-1] // 2
     total = images.sum((1, 2))
     return (images.sum(1) @ places) / total, (images.sum(2) @ places) / total
@@ -54,7 +56,7 @@ def test_the_default_keeps_shape_and_leaves_its_input_alone():
 
 
 def test_shift_moves_by_at_most_its_share_of_the_sides():
-    right, down = centres(seeded(still(shift=0.2), spots(x=0)))
+    right, down = centers(seeded(still(shift=0.2), spots(x=0)))
     for moved in (right, down):  # uniform between -4.2 and 4.2 pixels of 21
         assert moved.abs().max() <= 4.2 + 0.05
         assert moved.abs().max() > 3.9
@@ -63,12 +65,14 @@ def test_shift_moves_by_at_most_its_share_of_the_sides():
 
 
 def test_rotation_turns_by_at_most_its_degrees():
-    right, down = centres(seeded(still(rotation=30.0), spots(x=6)))
+    right, down = centers(seeded(still(rotation=30.0), spots(x=6)))
     angle = torch.rad2deg(torch.atan2(down, right))
     assert angle.abs().max() <= 30 + 2
     assert angle.min() < -25
     assert angle.max() > 25
-    torch.testing.assert_close(torch.hypot(right, down), torch.full((200,), 6.0), atol=0.4, rtol=0)
+    torch.testing.assert_close(
+        torch.hypot(right, down), torch.full((200,), 6.0), atol=0.4, rtol=0
+    )
 
 
 def test_rotation_of_an_oblong_image_keeps_distances():
@@ -81,25 +85,27 @@ def test_rotation_of_an_oblong_image_keeps_distances():
         for axis, place in zip((1, 2), places, strict=True)
     )
     assert torch.rad2deg(torch.atan2(down, right)).abs().max() > 25
-    torch.testing.assert_close(torch.hypot(right, down), torch.full((200,), 6.0), atol=0.4, rtol=0)
+    torch.testing.assert_close(
+        torch.hypot(right, down), torch.full((200,), 6.0), atol=0.4, rtol=0
+    )
 
 
 def test_scale_changes_distances_from_the_middle():
-    right, down = centres(seeded(still(scale=0.25), spots(x=6)))
+    right, down = centers(seeded(still(scale=0.25), spots(x=6)))
     assert down.abs().max() < 0.05
     assert 6 / 1.25 - 0.3 <= right.min() < 5.2
     assert 7.2 < right.max() <= 6 / 0.75 + 0.3
 
 
 def test_shear_moves_rows_against_each_other():
-    right, down = centres(seeded(still(shear=20.0), spots(x=0, y=6)))
+    right, down = centers(seeded(still(shear=20.0), spots(x=0, y=6)))
     most = 6 * math.tan(math.radians(20))
     assert down.sub(6).abs().max() < 0.05
     assert most - 0.4 < right.abs().max() <= most + 0.2
 
 
 def test_stretch_changes_width_and_height_each_by_itself():
-    right, down = centres(seeded(still(stretch=0.25), spots(x=6, y=6)))
+    right, down = centers(seeded(still(stretch=0.25), spots(x=6, y=6)))
     for moved in (right, down):
         assert 6 / 1.25 - 0.3 <= moved.min() < 5.2
         assert 7.2 < moved.max() <= 6 / 0.75 + 0.3
@@ -107,7 +113,7 @@ def test_stretch_changes_width_and_height_each_by_itself():
 
 
 def test_flip_mirrors_half_of_the_images():
-    right, down = centres(seeded(still(flip=True), spots(x=5)))
+    right, down = centers(seeded(still(flip=True), spots(x=5)))
     assert down.abs().max() < 1e-4
     torch.testing.assert_close(right.abs(), torch.full((200,), 5.0), atol=1e-3, rtol=0)
     assert 70 <= int((right < 0).sum()) <= 130  # 100 expected, standard deviation 7
@@ -131,7 +137,9 @@ def test_a_rectangle_is_painted_with_the_mean():
     images = (noise < 0.5).float()  # black and white: no pixel is near the mean
     painted = seeded(still(erase=0.3), images)
     untouched = (painted - images).abs() < 0.1
-    assert ((~untouched).sum((1, 2, 3)) == 3 * 6).all()  # 0.3 of 10 rows and of 20 columns
+    assert (
+        (~untouched).sum((1, 2, 3)) == 3 * 6
+    ).all()  # 0.3 of 10 rows and of 20 columns
     rows, columns = (~untouched).any(3).sum((1, 2)), (~untouched).any(2).sum((1, 2))
     assert (rows == 3).all()
     assert (columns == 6).all()
@@ -162,19 +170,27 @@ def test_draws_come_from_the_default_generator():
     ],
 )
 def test_a_parameter_out_of_range_is_an_error_that_names_it(parameter, value):
-    with pytest.raises(ValueError, match=rf"`ImageAugmenter\.{parameter}` must be .*; got {value}"):
+    with pytest.raises(
+        ValueError, match=rf"`ImageAugmenter\.{parameter}` must be .*; got {value}"
+    ):
         ImageAugmenter(**{parameter: value})(torch.rand(2, 4, 4))
 
 
 def test_flat_rows_are_an_error_that_says_what_to_do(iris):
     X, y = iris
-    with pytest.raises(ValueError, match=r"takes images, X of shape .*; got a batch of shape .*Reshape X"):
+    with pytest.raises(
+        ValueError,
+        match=r"takes images, X of shape .*; got a batch of shape .*Reshape X",
+    ):
         SiameseEmbedder(augment=ImageAugmenter(), device="cpu").fit(X, y)
 
 
+@pytest.mark.slow
 def test_it_is_cloned_and_searched(digits):
     X, y = digits
-    embedder = SiameseEmbedder(augment=ImageAugmenter(20), max_epochs=1, device="cpu", random_state=0)
+    embedder = SiameseEmbedder(
+        augment=ImageAugmenter(20), max_epochs=1, device="cpu", random_state=0
+    )
     assert clone(embedder).augment.get_params() == embedder.augment.get_params()
     search = GridSearchCV(embedder, {"augment__rotation": [0.0, 10.0]}, cv=2).fit(X, y)
     assert search.best_params_["augment__rotation"] in (0.0, 10.0)
@@ -184,18 +200,27 @@ def learned(X, y, kind=SiameseEmbedder, **parameters):
     """Weights after one epoch."""
     settings = {"n_components": 4, "max_epochs": 1, "device": "cpu", "random_state": 0}
     model = kind(**settings | parameters).fit(X, y)
-    return torch.cat([value.ravel() for value in model.net_.module_.parameters()]).detach().numpy()
+    return (
+        torch.cat([value.ravel() for value in model.net_.module_.parameters()])
+        .detach()
+        .numpy()
+    )
 
 
 class TestAuto:
     """The default augments images that the built-in CNN gets, and nothing else."""
 
     def check(self, augmented, X, y, **parameters):
-        auto, plain = (learned(X, y, augment=augment, **parameters) for augment in ("auto", None))
+        auto, plain = (
+            learned(X, y, augment=augment, **parameters) for augment in ("auto", None)
+        )
         assert np.array_equal(auto, plain) != augmented
         if augmented:
-            np.testing.assert_array_equal(auto, learned(X, y, augment=ImageAugmenter(), **parameters))
+            np.testing.assert_array_equal(
+                auto, learned(X, y, augment=ImageAugmenter(), **parameters)
+            )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("tower", "augmented"),
         [
@@ -203,14 +228,20 @@ class TestAuto:
             ("cnn", True),
             (CNNTower(channels=(8,)), True),
             ("mlp", False),
-            (lambda shape, n_components: CNNTower(channels=(8,)).build(shape, n_components), False),
+            (
+                lambda shape, n_components: CNNTower(channels=(8,)).build(
+                    shape, n_components
+                ),
+                False,
+            ),
         ],
         ids=["auto", "name", "spec", "mlp", "own"],
     )
     def test_of_the_towers(self, digits, tower, augmented):
         self.check(augmented, *digits, tower=tower)
 
-    def test_of_colour_images(self, digits):
+    @pytest.mark.slow
+    def test_of_color_images(self, digits):
         X, y = digits
         self.check(True, np.stack([X, X, X], axis=1), y)
 
@@ -221,6 +252,7 @@ class TestAuto:
     def test_not_of_given_pairs(self, digits):
         self.check(False, *make_pairs(*digits, n_pairs=60, random_state=0))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("parameters", "augmented"),
         [

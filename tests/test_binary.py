@@ -1,4 +1,4 @@
-"""Bits of embeddings, packed bits, and their nearest neighbours."""
+"""Bits of embeddings, packed bits, and their nearest neighbors."""
 
 import math
 
@@ -43,17 +43,24 @@ def test_a_bit_is_one_above_zero(dtype):
 
 def test_bits_do_not_depend_on_the_length_of_an_embedding():
     embeddings = np.random.default_rng(0).normal(size=(5, 9))
-    assert_array_equal(to_bits(embeddings), to_bits(embeddings / np.linalg.norm(embeddings, axis=1)[:, None]))
+    assert_array_equal(
+        to_bits(embeddings),
+        to_bits(embeddings / np.linalg.norm(embeddings, axis=1)[:, None]),
+    )
     assert_array_equal(to_bits(-embeddings), 1 - to_bits(embeddings))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.bool_])
 def test_knn_with_the_hamming_metric_takes_bits_of_any_type(dtype):
-    """Queries that equal a row up to one bit, where rows differ in many: each finds its own."""
+    """Queries that equal a row up to one bit, where rows differ in many: each finds its
+    own.
+    """
     rows = random_bits(10, 40)
     queries = rows.copy()
     queries[np.arange(10), np.arange(10)] ^= 1
-    knn = KNeighborsClassifier(1, metric="hamming").fit(rows.astype(dtype), np.arange(10))
+    knn = KNeighborsClassifier(1, metric="hamming").fit(
+        rows.astype(dtype), np.arange(10)
+    )
     assert knn.predict(queries.astype(dtype)).tolist() == list(range(10))
 
 
@@ -76,11 +83,13 @@ def test_bits_of_any_type_are_packed_alike(dtype):
     assert pack_bits(bits).tolist() == [[160, 128]]
 
 
-# Neighbours
+# Neighbors
 
 
-@pytest.mark.parametrize("has_count", [True, False], ids=["as installed", "before NumPy 2"])
-@settings(deadline=None, max_examples=50)
+@pytest.mark.parametrize(
+    "has_count", [True, False], ids=["as installed", "before NumPy 2"]
+)
+@settings(max_examples=50)
 @given(
     n=st.integers(0, 4),
     m=st.integers(1, 9),
@@ -90,16 +99,26 @@ def test_bits_of_any_type_are_packed_alike(dtype):
     seed=st.integers(0, 1000),
 )
 def test_neighbors_are_those_of_the_loops(has_count, n, m, d, k, held, seed):
-    """With few bits and many ties, which go to the first rows; in slices of one query and of more."""
-    queries, references, k = random_bits(n, d, seed), random_bits(m, d, seed + 1), min(k, m)
+    """With few bits and many ties, which go to the first rows; in slices of one query
+    and of more.
+    """
+    queries, references, k = (
+        random_bits(n, d, seed),
+        random_bits(m, d, seed + 1),
+        min(k, m),
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(binary, "_HELD_AT_ONCE", held)
         if not has_count:
             patch.delattr(np, "bitwise_count", raising=False)
-        distances, indices = hamming_neighbors(pack_bits(queries), pack_bits(references), k)
+        distances, indices = hamming_neighbors(
+            pack_bits(queries), pack_bits(references), k
+        )
     assert distances.shape == indices.shape == (n, k)
     assert distances.dtype == indices.dtype == np.int64
-    assert (distances.tolist(), indices.tolist()) == naive_neighbors(queries, references, k)
+    assert (distances.tolist(), indices.tolist()) == naive_neighbors(
+        queries, references, k
+    )
 
 
 def test_codes_all_ones_differ_from_zeros_in_every_bit():
@@ -110,6 +129,7 @@ def test_codes_all_ones_differ_from_zeros_in_every_bit():
     assert indices.tolist() == [[0, 1]]
 
 
+@pytest.mark.slow
 def test_distances_and_rows_that_need_64_bits_are_kept_apart():
     """33,000 rows of 65,536 bits: distance times rows exceeds 2**31."""
     n_bytes, n_rows = 2**13, 33_000
@@ -125,16 +145,26 @@ def test_distances_and_rows_that_need_64_bits_are_kept_apart():
 
 
 def test_embeddings_must_be_rows_of_finite_numbers():
-    with pytest.raises(ValueError, match=r"^`embeddings` must have shape \(n, d\); got \(3,\)\.$"):
+    with pytest.raises(
+        ValueError, match=r"^`embeddings` must have shape \(n, d\); got \(3,\)\.$"
+    ):
         to_bits([1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match=r"^`embeddings` must be finite; 2 of their numbers are NaN or inf"):
+    with pytest.raises(
+        ValueError,
+        match=r"^`embeddings` must be finite; 2 of their numbers are NaN or inf",
+    ):
         to_bits([[1.0, np.nan, np.inf]])
 
 
 def test_bits_must_be_rows_of_zeros_and_ones():
-    with pytest.raises(ValueError, match=r"^`bits` must have shape \(n, d\); got \(2,\)\.$"):
+    with pytest.raises(
+        ValueError, match=r"^`bits` must have shape \(n, d\); got \(2,\)\.$"
+    ):
         pack_bits([1, 0])
-    with pytest.raises(ValueError, match=r"^`bits` must be 0 or 1; got 0\.5\. Make them .* `to_bits`\.$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^`bits` must be 0 or 1; got 0\.5\. Make them .* `to_bits`\.$",
+    ):
         pack_bits([[1.0, 0.5, -1.0]])
 
 
@@ -158,10 +188,34 @@ PACKED = np.zeros((3, 2), dtype=np.uint8)
             TypeError,
             r"`references` must be packed codes, .*; got uint8 of shape \(2,\)",
         ),
-        (PACKED, PACKED[:, :1], 1, ValueError, "`queries` and `references` .* one length; got 2 and 1 bytes"),
-        (PACKED, PACKED, 4, ValueError, "`n_neighbors` must be at most the number of `references`, 3; got 4"),
-        (PACKED, PACKED, 0, ValueError, "`n_neighbors` must be an integer of at least 1; got 0"),
-        (PACKED, PACKED, 1.5, TypeError, r"`n_neighbors` must be an integer of at least 1; got 1\.5"),
+        (
+            PACKED,
+            PACKED[:, :1],
+            1,
+            ValueError,
+            "`queries` and `references` .* one length; got 2 and 1 bytes",
+        ),
+        (
+            PACKED,
+            PACKED,
+            4,
+            ValueError,
+            "`n_neighbors` must be at most the number of `references`, 3; got 4",
+        ),
+        (
+            PACKED,
+            PACKED,
+            0,
+            ValueError,
+            "`n_neighbors` must be an integer of at least 1; got 0",
+        ),
+        (
+            PACKED,
+            PACKED,
+            1.5,
+            TypeError,
+            r"`n_neighbors` must be an integer of at least 1; got 1\.5",
+        ),
     ],
 )
 def test_what_cannot_be_searched_is_an_error(queries, references, k, error, text):

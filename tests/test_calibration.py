@@ -18,7 +18,9 @@ TARGETS = {"far": 0.25, "frr": 0.25}
 
 @st.composite
 def scored_pairs(draw):
-    """Pairs of both kinds with scores from a few whole numbers, so that many are equal."""
+    """Pairs of both kinds with scores from a few whole numbers, so that many
+    are equal.
+    """
     n = draw(st.integers(2, 15))
     same = draw(st.lists(st.booleans(), min_size=n, max_size=n))
     score = draw(st.lists(st.integers(-4, 4), min_size=n, max_size=n))
@@ -32,7 +34,9 @@ def rates(same, score, threshold):
 
 
 def value(same, score, threshold, strategy, target=None, beta=1.0):
-    """What `strategy` wants to be as high as possible; minus infinity where the target is missed."""
+    """What `strategy` wants to be as high as possible; minus infinity where the target
+    is missed.
+    """
     far, frr = rates(same, score, threshold)
     if strategy == "accuracy":
         return np.mean((score >= threshold) == same)
@@ -51,25 +55,29 @@ def every_threshold(score):
 
 @pytest.mark.parametrize("strategy", ["accuracy", "eer"])
 @given(pairs=scored_pairs())
-@settings(deadline=None)
 def test_no_threshold_does_better(strategy, pairs):
     best = max(value(*pairs, t, strategy) for t in every_threshold(pairs[1]))
-    assert value(*pairs, choose_threshold(*pairs, strategy), strategy) == pytest.approx(best)
+    assert value(*pairs, choose_threshold(*pairs, strategy), strategy) == pytest.approx(
+        best
+    )
 
 
+@pytest.mark.slow
 @given(pairs=scored_pairs(), beta=st.sampled_from([0.5, 1.0, 2.0]))
-@settings(deadline=None)
 def test_no_threshold_has_a_higher_f_beta(pairs, beta):
     best = max(value(*pairs, t, "f_beta", beta=beta) for t in every_threshold(pairs[1]))
     threshold = choose_threshold(*pairs, "f_beta", beta=beta)
     assert value(*pairs, threshold, "f_beta", beta=beta) == pytest.approx(best)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["far", "frr"])
 @given(
-    pairs=scored_pairs(), target=st.one_of(st.sampled_from([0.0, 0.1, 0.3, 1 / 3, 0.5, 1.0]), st.floats(0, 1))
+    pairs=scored_pairs(),
+    target=st.one_of(
+        st.sampled_from([0.0, 0.1, 0.3, 1 / 3, 0.5, 1.0]), st.floats(0, 1)
+    ),
 )
-@settings(deadline=None)
 def test_target_is_always_met_and_none_does_better(strategy, pairs, target):
     best = max(value(*pairs, t, strategy, target) for t in every_threshold(pairs[1]))
     threshold = choose_threshold(*pairs, strategy, target=target)
@@ -77,9 +85,10 @@ def test_target_is_always_met_and_none_does_better(strategy, pairs, target):
     assert value(*pairs, threshold, strategy, target) == pytest.approx(best)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @given(pairs=scored_pairs())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_among_the_best_it_accepts_the_fewest_different_pairs(strategy, pairs):
     target = TARGETS.get(strategy)
     values = {t: value(*pairs, t, strategy, target) for t in every_threshold(pairs[1])}
@@ -88,9 +97,10 @@ def test_among_the_best_it_accepts_the_fewest_different_pairs(strategy, pairs):
     assert rates(*pairs, chosen)[0] == min(rates(*pairs, t)[0] for t in best)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @given(pairs=scored_pairs(), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_increasing_transforms_and_order_leave_every_decision(strategy, pairs, seed):
     same, score = pairs
     target = TARGETS.get(strategy)
@@ -101,13 +111,20 @@ def test_increasing_transforms_and_order_leave_every_decision(strategy, pairs, s
     np.testing.assert_array_equal(other >= threshold, decisions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@given(pairs=scored_pairs(), dtype=st.sampled_from([np.float16, np.float32, np.float64]))
-@settings(max_examples=50, deadline=None)
+@given(
+    pairs=scored_pairs(), dtype=st.sampled_from([np.float16, np.float32, np.float64])
+)
+@settings(max_examples=50)
 def test_threshold_lies_midway_or_half_a_mean_gap_beyond(strategy, pairs, dtype):
-    """Among whole scores midway is exact in every dtype; beyond the ends the gap is up to rounding."""
+    """Among whole scores midway is exact in every dtype; beyond the ends the gap is up
+    to rounding.
+    """
     same, score = pairs
-    threshold = choose_threshold(same, score.astype(dtype), strategy, target=TARGETS.get(strategy))
+    threshold = choose_threshold(
+        same, score.astype(dtype), strategy, target=TARGETS.get(strategy)
+    )
     accepted, rejected = score[score >= threshold], score[score < threshold]
     if len(accepted) and len(rejected):
         assert threshold == (accepted.min() + rejected.max()) / 2
@@ -121,12 +138,17 @@ def test_threshold_lies_midway_or_half_a_mean_gap_beyond(strategy, pairs, dtype)
 
 
 def test_by_hand():
-    """Scores 6 to 1 of s s d s d d: 5/6 are right with two accepted or with four; two are the stricter."""
+    """Scores 6 to 1 of s s d s d d: 5/6 are right with two accepted or with four; two
+    are the stricter.
+    """
     same, score = [1, 1, 0, 1, 0, 0], [6, 5, 4, 3, 2, 1]
     assert choose_threshold(same, score) == 4.5
-    assert choose_threshold(same, score, "eer") == 3.5  # one of three d accepted, one of three s rejected
-    assert choose_threshold(same, score, "f_beta") == 2.5  # F1 is 6/7 for four pairs, 4/5 for two
-    assert choose_threshold(same, score, "f_beta", beta=0.5) == 4.5  # 10/11 for two pairs, 15/19 for four
+    # one of three d accepted, one of three s rejected
+    assert choose_threshold(same, score, "eer") == 3.5
+    # F1 is 6/7 for four pairs, 4/5 for two
+    assert choose_threshold(same, score, "f_beta") == 2.5
+    # 10/11 for two pairs, 15/19 for four
+    assert choose_threshold(same, score, "f_beta", beta=0.5) == 4.5
     assert choose_threshold(same, score, "far", target=1 / 3) == 2.5
     assert choose_threshold(same, score, "far", target=0.3) == 4.5
     assert choose_threshold(same, score, "frr", target=1 / 3) == 4.5
@@ -152,8 +174,10 @@ def test_equal_scores_still_give_a_finite_threshold():
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("start", [1.0, -3.0, 0.1])
-def test_neighbouring_floats_are_told_apart_in_their_own_dtype(dtype, start):
-    """Where no number of the dtype lies between two scores the threshold is the higher one itself."""
+def test_neighboring_floats_are_told_apart_in_their_own_dtype(dtype, start):
+    """Where no number of the dtype lies between two scores the threshold is the higher
+    one itself.
+    """
     low = dtype(start)
     high = np.nextafter(low, dtype(np.inf))
     score = np.array([low, high, low], dtype=dtype)
@@ -166,7 +190,9 @@ def test_float32_scores_give_a_float32_number():
     rng = np.random.default_rng(0)
     score = rng.normal(size=100).astype(np.float32)
     for strategy in STRATEGIES:
-        threshold = choose_threshold(rng.integers(2, size=100), score, strategy, target=TARGETS.get(strategy))
+        threshold = choose_threshold(
+            rng.integers(2, size=100), score, strategy, target=TARGETS.get(strategy)
+        )
         assert type(threshold) is float
         assert np.float32(threshold) == threshold
 
@@ -178,7 +204,10 @@ def test_whole_and_boolean_inputs_are_taken():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strategy": "acuracy"}, "`strategy` must be one of .*Did you mean 'accuracy'"),
+        (
+            {"strategy": "acuracy"},
+            "`strategy` must be one of .*Did you mean 'accuracy'",
+        ),
         ({"strategy": "far"}, "`target` must be given for strategy 'far'"),
         ({"strategy": "frr"}, "`target` must be given for strategy 'frr'"),
         (
@@ -187,10 +216,22 @@ def test_whole_and_boolean_inputs_are_taken():
         ),
         ({"strategy": "frr", "target": -0.5}, "`target` must be a finite number"),
         ({"strategy": "far", "target": math.nan}, "`target` must be a finite number"),
-        ({"strategy": "accuracy", "target": 0.1}, "`target` must be None for strategy 'accuracy'; got 0.1"),
-        ({"strategy": "eer", "target": 0.1}, "`target` must be None for strategy 'eer'"),
-        ({"strategy": "f_beta", "target": 0.1}, "`target` must be None for strategy 'f_beta'"),
-        ({"strategy": "f_beta", "beta": 0.0}, "`beta` must be a finite number above 0; got 0.0"),
+        (
+            {"strategy": "accuracy", "target": 0.1},
+            "`target` must be None for strategy 'accuracy'; got 0.1",
+        ),
+        (
+            {"strategy": "eer", "target": 0.1},
+            "`target` must be None for strategy 'eer'",
+        ),
+        (
+            {"strategy": "f_beta", "target": 0.1},
+            "`target` must be None for strategy 'f_beta'",
+        ),
+        (
+            {"strategy": "f_beta", "beta": 0.0},
+            "`beta` must be a finite number above 0; got 0.0",
+        ),
     ],
 )
 def test_wrong_options_are_errors(options, message):
@@ -204,7 +245,7 @@ def test_wrong_options_are_errors(options, message):
         ([1, 1], [0.1, 0.2], "both kinds of pairs"),
         ([1, 0], [0.1, math.nan], "`score` must be finite"),
         ([1, 2], [0.1, 0.2], "`same` must be 1"),
-        ([1, 0], [0.1], "one shape"),
+        ([1, 0], [0.1], "the same shape"),
     ],
 )
 @pytest.mark.parametrize("strategy", STRATEGIES)

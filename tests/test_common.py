@@ -1,4 +1,6 @@
-"""scikit-learn's conformity suite, over several configurations, with no failure expected."""
+"""scikit-learn's conformity suite, over several configurations, with no failure
+expected.
+"""
 
 from unittest import SkipTest
 
@@ -7,52 +9,78 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from siamese_sklearn import (
-    ContrastiveLoss,
-    MLPTower,
-    PairTransformer,
-    SiameseEmbedder,
-    SiamesePairClassifier,
-    TripletLoss,
-)
-
-
-def quick(**parameters):
-    return SiameseEmbedder(**{"max_epochs": 3, "device": "cpu", **parameters})
-
-
-def quick_classifier(**parameters):
-    return SiamesePairClassifier(**{"max_epochs": 3, "device": "cpu", **parameters})
-
+from models import quick, quick_classifier
+from siamese_sklearn import ContrastiveLoss, MLPTower, PairTransformer, TripletLoss
 
 EMBEDDERS = [
     quick(),
-    quick(loss=ContrastiveLoss(margin=1.0, distance="cosine"), tower=MLPTower(hidden_layer_sizes=(16,))),
-    quick(loss="exponential", distance="manhattan", n_components=8, normalize=False, n_threads=1),
-    quick(loss=TripletLoss(mining="semihard"), optimizer="sgd", net_params={"optimizer__momentum": 0.9}),
-    quick(loss="triplet", margin="soft", mining="hard", early_stopping=True, n_iter_no_change=2),
+    quick(
+        loss=ContrastiveLoss(margin=1.0, distance="cosine"),
+        tower=MLPTower(hidden_layer_sizes=(16,)),
+    ),
+    quick(
+        loss="exponential",
+        distance="manhattan",
+        n_components=8,
+        normalize=False,
+        n_threads=1,
+    ),
+    quick(
+        loss=TripletLoss(mining="semihard"),
+        optimizer="sgd",
+        net_params={"optimizer__momentum": 0.9},
+    ),
+    quick(
+        loss="triplet",
+        margin="soft",
+        mining="hard",
+        early_stopping=True,
+        n_iter_no_change=2,
+    ),
     quick(max_epochs=2).set_output(transform="pandas"),
 ]
 CLASSIFIERS = [
     quick_classifier(),
     quick_classifier(loss="binary_cross_entropy", head="difference", n_components=8),
-    quick_classifier(architecture="pseudo_siamese", loss="hinge", head="product", n_references=1),
-    quick_classifier(architecture="two_channel", loss="binary_cross_entropy", lr=0.01, max_epochs=6),
-    quick_classifier(loss=TripletLoss(), tower=MLPTower(hidden_layer_sizes=(16,)), early_stopping=True),
-    quick_classifier(loss="exponential", distance="manhattan", normalize=False, n_references=None),
+    quick_classifier(
+        architecture="pseudo_siamese", loss="hinge", head="product", n_references=1
+    ),
+    quick_classifier(
+        architecture="two_channel", loss="binary_cross_entropy", lr=0.01, max_epochs=6
+    ),
+    quick_classifier(
+        loss=TripletLoss(),
+        tower=MLPTower(hidden_layer_sizes=(16,)),
+        early_stopping=True,
+    ),
+    quick_classifier(
+        loss="exponential", distance="manhattan", normalize=False, n_references=None
+    ),
 ]
-ESTIMATORS = [*EMBEDDERS, *CLASSIFIERS, PairTransformer(StandardScaler())]
-LEFT_OUT_BY_SCIKIT_LEARN = "SCIPY_ARRAY_API is not set"  # PyTorch arrays as X; needs an environment variable
+QUICK = [EMBEDDERS[0], PairTransformer(StandardScaler())]
+OTHERS = [*EMBEDDERS[1:], *CLASSIFIERS]
+# PyTorch arrays as X; needs an environment variable
+LEFT_OUT_BY_SCIKIT_LEARN = "SCIPY_ARRAY_API is not set"
 
 
-@parametrize_with_checks(ESTIMATORS)
-def test_conforms_to_scikit_learn(estimator, check):
+def conform(estimator, check):
     try:
         check(estimator)
     except SkipTest as skip:
         if LEFT_OUT_BY_SCIKIT_LEARN not in str(skip):
             pytest.fail(f"A check was skipped: {skip}")
         raise
+
+
+@parametrize_with_checks(QUICK)
+def test_conforms_to_scikit_learn(estimator, check):
+    conform(estimator, check)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(OTHERS)
+def test_conforms_to_scikit_learn_in_every_configuration(estimator, check):
+    conform(estimator, check)
 
 
 NOT_GENERATED = [
@@ -67,12 +95,17 @@ NOT_GENERATED = [
 ]
 
 
+CHECKED = {
+    **{f"embedder{i}": estimator for i, estimator in enumerate(EMBEDDERS[:5])},
+    **{f"classifier{i}": estimator for i, estimator in enumerate(CLASSIFIERS[:3])},
+}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("check", NOT_GENERATED)
-@pytest.mark.parametrize(
-    "estimator",
-    [*EMBEDDERS[:5], *CLASSIFIERS[:3]],
-    ids=[*(f"embedder{i}" for i in range(5)), *(f"classifier{i}" for i in range(3))],
-)
-@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")  # the checks mix both kinds
-def test_conforms_to_the_checks_that_scikit_learn_does_not_generate(estimator, check):
+@pytest.mark.parametrize("name", CHECKED)
+# the checks mix both kinds
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")
+def test_conforms_to_the_checks_that_scikit_learn_does_not_generate(name, check):
+    estimator = CHECKED[name]
     getattr(estimator_checks, check)(type(estimator).__name__, estimator)

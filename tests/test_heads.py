@@ -1,4 +1,6 @@
-"""Heads against loops; their symmetry, their gradients, their first logits; and what is taken for a head."""
+"""Heads against loops; their symmetry, their gradients, their first logits; and what is
+taken for a head.
+"""
 
 import copy
 import math
@@ -9,12 +11,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracles._naive import naive_paired
-from oracles.logit import NAIVE_HEADS
 from torch import nn
 from torch.func import functional_call
 from torch.testing import assert_close
 
+from oracles._naive import naive_paired
+from oracles.logit import NAIVE_HEADS
 from siamese_sklearn import heads
 from siamese_sklearn.distances import DISTANCES, normalize, paired, pairwise
 from siamese_sklearn.heads import (
@@ -49,7 +51,9 @@ def weights_of(head):
 
 def table_of(head, left, right):
     """Logits of every row of `left` with every row of `right`, pair by pair."""
-    return torch.stack([torch.cat([head(a[None], b[None]) for b in right]) for a in left])
+    return torch.stack(
+        [torch.cat([head(a[None], b[None]) for b in right]) for a in left]
+    )
 
 
 class Bilinear(nn.Module):
@@ -113,13 +117,17 @@ def test_a_distance_head_keeps_the_order_of_distances(distance, scale):
     head, left, right = DistanceHead(4, distance), rows(1), rows(20, seed=1)
     with torch.no_grad():
         head.log_scale.fill_(scale)
-    by_logit, by_distance = head.pairwise(left, right)[0], pairwise(left, right, distance)[0]
+    by_logit, by_distance = (
+        head.pairwise(left, right)[0],
+        pairwise(left, right, distance)[0],
+    )
     assert torch.equal(by_logit.argsort(descending=True), by_distance.argsort())
     offset = head.offset.detach().double()
     assert torch.equal(by_logit > 0, by_distance < offset)
 
 
-@settings(deadline=None, max_examples=50)
+@pytest.mark.slow
+@settings(max_examples=50)
 @given(
     name=st.sampled_from([*HEADS, "bilinear"]),
     n=st.integers(0, 6),
@@ -128,7 +136,11 @@ def test_a_distance_head_keeps_the_order_of_distances(distance, scale):
     seed=st.integers(0, 10**6),
 )
 def test_the_table_is_that_of_the_pairs(name, n, m, d, seed):
-    head = PluggedHead(Bilinear(d).double()) if name == "bilinear" else trained(name, d, seed)
+    head = (
+        PluggedHead(Bilinear(d).double())
+        if name == "bilinear"
+        else trained(name, d, seed)
+    )
     left, right = rows(n, d, seed), rows(m, d, seed + 1)
     for other, given_right in ((right, right), (left, None)):
         table = head.pairwise(left, given_right)
@@ -137,20 +149,28 @@ def test_the_table_is_that_of_the_pairs(name, n, m, d, seed):
             assert_close(table, table_of(head, left, other), rtol=1e-9, atol=1e-9)
 
 
-@settings(deadline=None, max_examples=50)
+@pytest.mark.slow
+@settings(max_examples=50)
 @given(
-    name=st.sampled_from(list(HEADS)), n=st.integers(1, 6), d=st.integers(1, 5), seed=st.integers(0, 10**6)
+    name=st.sampled_from(list(HEADS)),
+    n=st.integers(1, 6),
+    d=st.integers(1, 5),
+    seed=st.integers(0, 10**6),
 )
 def test_the_sides_can_be_swapped(name, n, d, seed):
     head, left, right = trained(name, d, seed), rows(n, d, seed), rows(n, d, seed + 1)
     assert torch.equal(head(left, right), head(right, left))
-    assert_close(head.pairwise(left, right), head.pairwise(right, left).T, rtol=1e-9, atol=1e-9)
+    assert_close(
+        head.pairwise(left, right), head.pairwise(right, left).T, rtol=1e-9, atol=1e-9
+    )
     assert_close(head.pairwise(left), head.pairwise(left).T, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("room", "pairs"), [(100, 24), (1, 12), (10**6, 84)])
 def test_few_pairs_are_held_at_once(room, pairs, monkeypatch):
-    """12 rows of 4 numbers on the right: two rows of the left fit into 100 numbers, and one goes at least."""
+    """12 rows of 4 numbers on the right: two rows of the left fit into 100 numbers, and
+    one goes at least.
+    """
     module, left, right = Bilinear().double(), rows(7), rows(12, seed=1)
     product, expected = trained("product"), table_of(module, left, right)
     expected_product = table_of(product, left, right)
@@ -167,10 +187,17 @@ def test_few_pairs_are_held_at_once(room, pairs, monkeypatch):
 @pytest.mark.parametrize("distance", [*DISTANCES, "difference"])
 @pytest.mark.parametrize("d", [1, 2, 32])
 def test_first_logits_span_five_to_minus_five_on_the_unit_sphere(distance, d):
-    """The row (1, ..., 1) / sqrt(d) is as far from its opposite as two rows of unit norm can be."""
+    """The row (1, ..., 1) / sqrt(d) is as far from its opposite as two rows of unit
+    norm can be.
+    """
     head = DifferenceHead(d) if distance == "difference" else DistanceHead(d, distance)
     row = torch.full((1, d), 1 / math.sqrt(d))
-    assert_close(torch.cat([head(row, row), head(row, -row)]), torch.tensor([5.0, -5.0]), rtol=0, atol=1e-5)
+    assert_close(
+        torch.cat([head(row, row), head(row, -row)]),
+        torch.tensor([5.0, -5.0]),
+        rtol=0,
+        atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("d", [32, 256])
@@ -181,7 +208,9 @@ def test_first_logits_of_a_product_head_fall_with_the_difference(d, seed):
         head = ProductHead(d)
     row = torch.full((1, d), 1 / math.sqrt(d))
     half = row * torch.tensor([1.0, -1.0]).repeat_interleave(d // 2)
-    equal, right_angle, opposite = (head(row, other).item() for other in (row, half, -row))
+    equal, right_angle, opposite = (
+        head(row, other).item() for other in (row, half, -row)
+    )
     assert 4.5 < equal <= 5
     assert -1.5 < right_angle < 1.5
     assert -6 < opposite < -4
@@ -207,7 +236,9 @@ def test_gradients_are_those_of_finite_differences(name):
     sides = [rows(seed=seed).requires_grad_() for seed in (1, 2)]
 
     def logits(left, right, *values):
-        return functional_call(head, dict(zip(names, values, strict=True)), (left, right))
+        return functional_call(
+            head, dict(zip(names, values, strict=True)), (left, right)
+        )
 
     assert torch.autograd.gradcheck(logits, (*sides, *weights))
 
@@ -215,7 +246,11 @@ def test_gradients_are_those_of_finite_differences(name):
 @each_head
 @pytest.mark.parametrize("both", [True, False])
 def test_gradients_of_the_table_are_those_of_the_pairs(name, both):
-    head, left, right = trained(name), rows().requires_grad_(), rows(6, seed=1).requires_grad_()
+    head, left, right = (
+        trained(name),
+        rows().requires_grad_(),
+        rows(6, seed=1).requires_grad_(),
+    )
     if name == "difference":
         with torch.no_grad():
             head.weight[1] = 0.0
@@ -224,7 +259,10 @@ def test_gradients_of_the_table_are_those_of_the_pairs(name, both):
     inputs = [left, right, *head.parameters()]
     ours, expected = (
         torch.autograd.grad((table * weight).sum(), inputs, materialize_grads=True)
-        for table in (head.pairwise(left, right if both else None), table_of(head, left, other))
+        for table in (
+            head.pairwise(left, right if both else None),
+            table_of(head, left, other),
+        )
     )
     assert_close(ours, expected, rtol=1e-5, atol=1e-5)
     assert ours[2].norm() > 0
@@ -232,11 +270,16 @@ def test_gradients_of_the_table_are_those_of_the_pairs(name, both):
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])
 def test_a_weight_of_zero_has_a_gradient(kind):
-    """Rows 2 and 3 apart in components 0 and 1: the gradient of a weight is its difference."""
+    """Rows 2 and 3 apart in components 0 and 1: the gradient of a weight is its
+    difference.
+    """
     head = DifferenceHead(2)
     with torch.no_grad():
         head.weight.zero_()
-    left, right = torch.tensor([[1.0, 5.0]], dtype=kind), torch.tensor([[3.0, 2.0]], dtype=kind)
+    left, right = (
+        torch.tensor([[1.0, 5.0]], dtype=kind),
+        torch.tensor([[3.0, 2.0]], dtype=kind),
+    )
     for logits in (head(left, right), head.pairwise(left, right)):
         assert logits.item() == 5.0
         (gradient,) = torch.autograd.grad(logits.sum(), head.weight)
@@ -257,7 +300,11 @@ def test_logits_and_gradients_are_finite(name, batch):
     head = trained(name) if name in HEADS else DistanceHead(4, name)
     embeddings = DEGENERATE[batch].clone().requires_grad_()
     other = embeddings.detach().flip(0) if batch in ("large", "small") else embeddings
-    for logits in (head(embeddings, other), head.pairwise(embeddings), head.pairwise(embeddings, other)):
+    for logits in (
+        head(embeddings, other),
+        head.pairwise(embeddings),
+        head.pairwise(embeddings, other),
+    ):
         assert logits.isfinite().all()
         gradients = torch.autograd.grad(
             logits.sum(), [embeddings, *head.parameters()], materialize_grads=True
@@ -270,14 +317,24 @@ def test_logits_and_gradients_are_finite(name, batch):
 def test_the_dtype_is_that_of_the_embeddings(name, dtype):
     for head in (trained(name), trained(name).double()):
         left, right = rows(dtype=dtype).requires_grad_(), rows(seed=1, dtype=dtype)
-        for logits in (head(left, right), head.pairwise(left, right), head.pairwise(left)):
+        for logits in (
+            head(left, right),
+            head.pairwise(left, right),
+            head.pairwise(left),
+        ):
             assert logits.dtype == dtype
-            gradients = torch.autograd.grad(logits.sum(), list(head.parameters()), allow_unused=True)
-            assert {gradient.dtype for gradient in gradients} == {next(head.parameters()).dtype}
+            gradients = torch.autograd.grad(
+                logits.sum(), list(head.parameters()), allow_unused=True
+            )
+            assert {gradient.dtype for gradient in gradients} == {
+                next(head.parameters()).dtype
+            }
 
 
 @each_head
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda head: pickle.loads(pickle.dumps(head))])
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda head: pickle.loads(pickle.dumps(head))]
+)
 def test_a_head_is_copied_whole(name, copied):
     head, left, right = trained(name), rows(), rows(seed=1)
     assert torch.equal(copied(head)(left, right), head(left, right))
@@ -288,10 +345,16 @@ def test_a_head_is_copied_whole(name, copied):
 
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_a_distance_of_the_head_is_that_of_the_package(distance):
-    head, left, right = DistanceHead(4, distance), normalize(rows()), normalize(rows(seed=1))
-    expected = head.log_scale.double().exp() * (head.offset.double() - paired(left, right, distance))
+    head, left, right = (
+        DistanceHead(4, distance),
+        normalize(rows()),
+        normalize(rows(seed=1)),
+    )
+    expected = head.log_scale.double().exp() * (
+        head.offset.double() - paired(left, right, distance)
+    )
     assert torch.equal(head(left, right), expected)
-    assert head.distance == distance
+    assert head.distance == DISTANCES[distance]
 
 
 # From what a user gives as `head`
@@ -304,7 +367,9 @@ def test_a_name_makes_its_head(name):
     assert head(rows(), rows(seed=1)).shape == (5,)
 
 
-@pytest.mark.parametrize("given_head", [DistanceHead(4, "cosine"), DifferenceHead(4), ProductHead(4)])
+@pytest.mark.parametrize(
+    "given_head", [DistanceHead(4, "cosine"), DifferenceHead(4), ProductHead(4)]
+)
 def test_a_head_that_is_given_is_copied(given_head):
     ours = make_head(given_head, 4)
     assert type(ours) is type(given_head)
@@ -339,12 +404,17 @@ def test_trying_a_head_leaves_no_trace_in_it():
     module.norm.eval()
     ours = make_head(module, 4).module
     assert module.norm.num_batches_tracked == ours.norm.num_batches_tracked == 0
-    assert (module.training, module.norm.training) == (ours.training, ours.norm.training) == (True, False)
+    assert (
+        (module.training, module.norm.training)
+        == (ours.training, ours.norm.training)
+        == (True, False)
+    )
 
 
 def test_an_unknown_head_is_an_error_that_guesses():
     message = (
-        "`head` must be one of 'distance', 'difference', 'product'; got 'produkt'. Did you mean 'product'?"
+        "`head` must be one of 'distance', 'difference', 'product'; got "
+        "'produkt'. Did you mean 'product'?"
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         make_head("produkt", 4)
@@ -353,7 +423,8 @@ def test_an_unknown_head_is_an_error_that_guesses():
 @pytest.mark.parametrize("head", [None, 3, dict, lambda left, right: left[:, 0]])
 def test_what_is_no_head_is_a_type_error(head):
     with pytest.raises(
-        TypeError, match=r"^`head` must be one of 'distance', .*torch.nn.Module .*; got "
+        TypeError,
+        match=r"^`head` must be one of 'distance', .*torch.nn.Module .*; got ",
     ) as error:
         make_head(head, 4)
     assert str(error.value).endswith(f"got {head!r}.")
@@ -361,7 +432,10 @@ def test_what_is_no_head_is_a_type_error(head):
 
 @pytest.mark.parametrize("head", [ProductHead, Bilinear])
 def test_a_class_is_asked_for_an_instance(head):
-    message = rf"^`head` is the class {head.__name__}; pass an instance, {head.__name__}\(\.\.\.\)\.$"
+    message = (
+        rf"^`head` is the class {head.__name__}; pass an instance, "
+        rf"{head.__name__}\(\.\.\.\)\.$"
+    )
     with pytest.raises(TypeError, match=message):
         make_head(head, 4)
 
@@ -388,28 +462,38 @@ class Answering(nn.Module):
 )
 def test_an_output_that_is_no_logits_is_an_error(answer, came):
     with pytest.raises(
-        ValueError, match=rf"^`head` must map .* \(2, 4\) to logits of shape \(2,\); got {came}\. "
+        ValueError,
+        match=rf"^`head` must map .* \(2, 4\) to logits of shape \(2,\); got {came}\. ",
     ):
         make_head(Answering(answer), 4)
 
 
 @pytest.mark.parametrize("head", [Bilinear(5), DifferenceHead(5), ProductHead(5)])
 def test_a_head_of_another_width_is_an_error(head):
-    with pytest.raises(ValueError, match=r"^`head` fails on two sides of shape \(2, 4\): .*\S") as error:
+    with pytest.raises(
+        ValueError, match=r"^`head` fails on two sides of shape \(2, 4\): .*\S"
+    ) as error:
         make_head(head, 4)
     assert isinstance(error.value.__cause__, RuntimeError)
 
 
 @each_head
-@pytest.mark.parametrize(("width", "error"), [(0, ValueError), (2.0, TypeError), (None, TypeError)])
+@pytest.mark.parametrize(
+    ("width", "error"), [(0, ValueError), (2.0, TypeError), (None, TypeError)]
+)
 def test_a_width_that_is_none_is_an_error(name, width, error):
-    message = f"`{HEADS[name].__name__}.n_components` must be an integer of at least 1; got {width!r}"
+    message = (
+        f"`{HEADS[name].__name__}.n_components` must be an integer of at least "
+        f"1; got {width!r}"
+    )
     with pytest.raises(error, match=f"^{re.escape(message)}"):
         HEADS[name](width)
 
 
 def test_an_unknown_distance_is_an_error_that_guesses():
     with pytest.raises(
-        ValueError, match=r"^`DistanceHead.distance` must be one of .*'cosin'\. Did you mean 'cosine'\?$"
+        ValueError,
+        match=r"^`DistanceHead.distance` must be one of .*'cosin'\. Did you mean "
+        r"'cosine'\?$",
     ):
         DistanceHead(4, "cosin")

@@ -1,6 +1,7 @@
 """Miners against loops over every anchor, positive and negative.
 
-Distances are random matrices that are not symmetric, so that rows and columns cannot be taken for each other.
+Distances are random matrices that are not symmetric, so that rows and columns cannot be
+taken for each other.
 """
 
 import itertools
@@ -26,7 +27,9 @@ NO_TRIPLETS = [[0], [0, 0, 0], [0, 1, 2], [5, 5]]
 
 
 def positives(labels, anchor):
-    return [p for p, label in enumerate(labels) if label == labels[anchor] and p != anchor]
+    return [
+        p for p, label in enumerate(labels) if label == labels[anchor] and p != anchor
+    ]
 
 
 def negatives(labels, anchor):
@@ -35,7 +38,11 @@ def negatives(labels, anchor):
 
 def naive_semihard(distance, labels, anchor):
     for p in positives(labels, anchor):
-        farther = [n for n in negatives(labels, anchor) if distance[anchor][n] > distance[anchor][p]]
+        farther = [
+            n
+            for n in negatives(labels, anchor)
+            if distance[anchor][n] > distance[anchor][p]
+        ]
         if farther:
             yield p, min(farther, key=distance[anchor].__getitem__)
 
@@ -54,11 +61,17 @@ def naive_easy_positive(distance, labels, anchor):
         yield min(same, key=row), min(different, key=row)
 
 
-NAIVE = {"semihard": naive_semihard, "hard": naive_hard, "easy_positive": naive_easy_positive}
+NAIVE = {
+    "semihard": naive_semihard,
+    "hard": naive_hard,
+    "easy_positive": naive_easy_positive,
+}
 
 
 def random_distance(n, seed):
-    return torch.rand(n, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return torch.rand(
+        n, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 def mined(miner, distance, labels):
@@ -70,7 +83,11 @@ def mined(miner, distance, labels):
 def test_every_miner_is_compared():
     assert set(NAIVE) | {"random"} == set(MINERS)
     assert MINERS["random"] is random_negative
-    assert [MINERS[name] for name in ("semihard", "hard", "easy_positive")] == [semihard, hard, easy_positive]
+    assert [MINERS[name] for name in ("semihard", "hard", "easy_positive")] == [
+        semihard,
+        hard,
+        easy_positive,
+    ]
 
 
 def test_masks_of_pairs():
@@ -89,35 +106,51 @@ def test_masks_of_pairs():
     ]
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(labels=LABELS, name=st.sampled_from(sorted(NAIVE)), seed=st.integers(0, 10**6))
 def test_a_miner_takes_what_loops_take(labels, name, seed):
     distance = random_distance(len(labels), seed)
     rows = distance.tolist()
-    expected = [(a, p, n) for a in range(len(labels)) for p, n in NAIVE[name](rows, labels, a)]
+    expected = [
+        (a, p, n) for a in range(len(labels)) for p, n in NAIVE[name](rows, labels, a)
+    ]
     assert mined(MINERS[name], distance, labels) == expected
 
 
-@settings(deadline=None, max_examples=100)
+@pytest.mark.slow
+@settings(max_examples=100)
 @given(labels=LABELS, name=st.sampled_from(sorted(NAIVE)), data=st.data())
 def test_ties_cost_no_triplet(labels, name, data):
-    """Which of several equal distances is taken is open; the distances that are taken are not."""
+    """Which of several equal distances is taken is open; the distances that are taken
+    are not.
+    """
     n = len(labels)
-    rows = data.draw(st.lists(st.lists(st.integers(0, 2), min_size=n, max_size=n), min_size=n, max_size=n))
-    expected = [(a, p, n) for a in range(len(labels)) for p, n in NAIVE[name](rows, labels, a)]
+    rows = data.draw(
+        st.lists(
+            st.lists(st.integers(0, 2), min_size=n, max_size=n), min_size=n, max_size=n
+        )
+    )
+    expected = [
+        (a, p, n) for a in range(len(labels)) for p, n in NAIVE[name](rows, labels, a)
+    ]
     ours = mined(MINERS[name], torch.tensor(rows, dtype=torch.float32), labels)
-    assert all(labels[a] == labels[p] and a != p and labels[a] != labels[n] for a, p, n in ours)
+    assert all(
+        labels[a] == labels[p] and a != p and labels[a] != labels[n] for a, p, n in ours
+    )
     assert [(a, rows[a][p], rows[a][n]) for a, p, n in ours] == [
         (a, rows[a][p], rows[a][n]) for a, p, n in expected
     ]
 
 
 def test_a_negative_as_far_as_the_positive_is_not_semihard():
-    distance = torch.tensor([[0.0, 1.0, 1.0, 2.0], [1.0, 0.0, 1.0, 1.0], [0.0] * 4, [0.0] * 4])
+    distance = torch.tensor(
+        [[0.0, 1.0, 1.0, 2.0], [1.0, 0.0, 1.0, 1.0], [0.0] * 4, [0.0] * 4]
+    )
     assert mined(semihard, distance, [0, 0, 1, 2]) == [(0, 1, 3)]
 
 
-@settings(deadline=None, max_examples=100)
+@pytest.mark.slow
+@settings(max_examples=100)
 @given(labels=LABELS, seed=st.integers(0, 10**6))
 def test_random_takes_each_positive_pair_once_with_a_true_negative(labels, seed):
     with torch.random.fork_rng(devices=[]):
@@ -125,14 +158,21 @@ def test_random_takes_each_positive_pair_once_with_a_true_negative(labels, seed)
         ours = mined(random_negative, random_distance(len(labels), 0), labels)
         torch.manual_seed(seed)
         again = mined(random_negative, random_distance(len(labels), 1), labels)
-    expected = [(a, p) for a in range(len(labels)) if negatives(labels, a) for p in positives(labels, a)]
+    expected = [
+        (a, p)
+        for a in range(len(labels))
+        if negatives(labels, a)
+        for p in positives(labels, a)
+    ]
     assert [(a, p) for a, p, _ in ours] == expected
     assert all(n in negatives(labels, a) for a, _, n in ours)
     assert ours == again
 
 
 def test_random_takes_each_negative_equally_often():
-    """20 rows of class 0, 5 others: 380 pairs, 76 draws a negative, with a standard deviation of 7.8."""
+    """20 rows of class 0, 5 others: 380 pairs, 76 draws a negative, with a standard
+    deviation of 7.8.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         ours = mined(random_negative, torch.zeros(25, 25), [0] * 20 + [1, 2, 3, 4, 5])
@@ -150,7 +190,11 @@ def test_a_batch_without_triplets_gives_none(name, labels):
 @pytest.mark.parametrize("name", sorted(MINERS))
 def test_anchors_without_positives_or_without_negatives_are_left_out(name):
     """Row 3 is alone in its class: never an anchor, always somebody's negative."""
-    ours = mined(MINERS[name], random_distance(4, 0) + torch.tensor([0.0, 0.0, 0.0, 1.0]), [0, 0, 0, 1])
+    ours = mined(
+        MINERS[name],
+        random_distance(4, 0) + torch.tensor([0.0, 0.0, 0.0, 1.0]),
+        [0, 0, 0, 1],
+    )
     assert {a for a, _, _ in ours} == {0, 1, 2}
     assert {n for _, _, n in ours} == {3}
 
@@ -168,17 +212,26 @@ def naive_weights(rows, labels, margin):
     return weight, n_active
 
 
-@settings(deadline=None, max_examples=200)
+@pytest.mark.slow
+@settings(max_examples=200)
 @given(
     labels=LABELS,
     margin=st.integers(0, 3),
     dtype=st.sampled_from([torch.float32, torch.float64]),
     data=st.data(),
 )
-def test_every_triplet_counts_as_three_loops_do_ties_included(labels, margin, dtype, data):
-    """Small integers are exact in floating point, and meet the margin exactly in many triplets."""
+def test_every_triplet_counts_as_three_loops_do_ties_included(
+    labels, margin, dtype, data
+):
+    """Small integers are exact in floating point, and meet the margin exactly in many
+    triplets.
+    """
     n = len(labels)
-    rows = data.draw(st.lists(st.lists(st.integers(0, 5), min_size=n, max_size=n), min_size=n, max_size=n))
+    rows = data.draw(
+        st.lists(
+            st.lists(st.integers(0, 5), min_size=n, max_size=n), min_size=n, max_size=n
+        )
+    )
     weight, n_active = every_triplet(
         torch.tensor(rows, dtype=dtype), *pair_masks(torch.tensor(labels)), margin
     )
@@ -199,7 +252,9 @@ def test_every_triplet_of_a_batch_without_any_has_no_weight(labels):
 
 
 def test_every_triplet_counts_more_than_float32_can():
-    """Two classes of 270: 39 million triplets, all active at a margin of 2 but that at distances 0, 2."""
+    """Two classes of 270: 39 million triplets, all active at a margin of 2 but that at
+    distances 0, 2.
+    """
     labels = torch.tensor([0] * 270 + [1] * 270)
     distance = torch.ones(540, 540)
     distance[0, 1], distance[0, 270] = 0.0, 2.0

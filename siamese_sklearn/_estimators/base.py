@@ -302,11 +302,7 @@ class SiameseBase(  # type: ignore[call-arg]
                 self._forget_fit()
             data = self._check_data(X, y, reset=not continues)
             data = self._with_numbers(data, known_classes)
-            device = (
-                torch.device(self.net_.device)
-                if continues
-                else resolve_device(self.device)
-            )
+            device = resolve_device(self.net_.device if continues else self.device)
             seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
             n_done = self.n_iter_ if continues else 0
             if not continues:
@@ -427,6 +423,7 @@ class SiameseBase(  # type: ignore[call-arg]
                 batches = PairedBatches(data.target[kept], self.batch_size, batches)
         else:
             batches = ShuffledBatches(len(kept), self.batch_size)
+        pass_both = data.kind == "rows" and self.architecture == "pseudo_siamese"
         return TrainingRun(
             rows,
             torch.from_numpy(data.target).to(rows.device),
@@ -436,9 +433,7 @@ class SiameseBase(  # type: ignore[call-arg]
             n_epochs,
             augment=self._augmenter(data),
             averaging=self.weight_averaging,
-            n_towers=2
-            if data.kind == "rows" and self.architecture == "pseudo_siamese"
-            else 1,
+            n_towers=2 if pass_both else 1,
             watch=watch,
             verbose=int(self.verbose),
         )

@@ -30,6 +30,7 @@ from siamese_sklearn._validation import (
     check_same,
     documented,
     join_classes,
+    keep_fitted_state,
     or_none,
     parameter,
 )
@@ -246,14 +247,16 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             training pairs.
         """
         continues = bool(self.warm_start) and hasattr(self, "net_")
-        with self._training(
-            X,
-            y,
-            n_epochs=self.max_epochs,
-            continues=continues,
-            early_stopping=self.early_stopping,
-        ) as (net, run):
-            net.partial_fit(run, epochs=run.n_epochs)
+        with keep_fitted_state(self):
+            self._gallery = Gallery()
+            with self._training(
+                X,
+                y,
+                n_epochs=self.max_epochs,
+                continues=continues,
+                early_stopping=self.early_stopping,
+            ) as (net, run):
+                net.partial_fit(run, epochs=run.n_epochs)
         return self
 
     def partial_fit(
@@ -521,10 +524,6 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     @property
     def _scorer(self) -> Scorer:
         return make_scorer(self.net_)
-
-    def _forget_fit(self) -> None:
-        super()._forget_fit()
-        self._gallery = Gallery()
 
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> TrainingData:
         if isinstance(X, Triplets):

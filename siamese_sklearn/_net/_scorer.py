@@ -19,7 +19,7 @@ from torch import Tensor
 from siamese_sklearn._net._rows import Rows
 from siamese_sklearn._typing import FloatArray, IntArray
 from siamese_sklearn.binary import to_bits
-from siamese_sklearn.distances import DISTANCES, Distance
+from siamese_sklearn.distances import Distance
 from siamese_sklearn.heads import DistanceHead, Head
 from siamese_sklearn.towers import TwoChannelNetwork
 
@@ -68,10 +68,8 @@ def embed(net: NeuralNet, rows: Rows, side: int = 0) -> FloatArray:
 
 def embedding_distance(net: NeuralNet) -> Distance:
     """Distance between embeddings: that of the loss, or its root if it is squared."""
-    distance = getattr(net.criterion_, "distance", None)
-    return (
-        distance.unsquared if isinstance(distance, Distance) else DISTANCES["euclidean"]
-    )
+    distance: Distance = net.criterion_.distance
+    return distance.unsquared
 
 
 @dataclass(frozen=True)

@@ -68,10 +68,11 @@ def or_none(check: Check) -> Check:
 def documented(cls: Class) -> Class:
     """Add the declared parameters of a dataclass to its docstring."""
     if cls.__doc__ is not None:  # it is None under python -OO
-        before, attributes, after = cls.__doc__.partition("    Attributes\n")
+        text = inspect.cleandoc(cls.__doc__)  # indented or not: Python 3.13 strips it
+        before, attributes, after = text.partition("Attributes\n----------\n")
         entries = "".join(map(_entry, _declared(cls)))
-        parameters = f"    Parameters\n    ----------\n{entries}\n"
-        cls.__doc__ = before + parameters + attributes + after
+        parameters = f"Parameters\n----------\n{entries}"
+        cls.__doc__ = f"{before.rstrip()}\n\n{parameters}\n{attributes}{after}".rstrip()
     return cls
 
 
@@ -128,8 +129,5 @@ def _entry(declared: Field[Any]) -> str:
     default = declared.default
     quoted = f'"{default}"' if isinstance(default, str) else repr(default)
     head = f"{declared.name} : {declared.metadata['kind']}, default={quoted}"
-    return (
-        f"    {head}\n"
-        + textwrap.indent(inspect.cleandoc(declared.metadata["text"]), " " * 8)
-        + "\n"
-    )
+    text = inspect.cleandoc(declared.metadata["text"])
+    return f"{head}\n{textwrap.indent(text, ' ' * 4)}\n"

@@ -10,9 +10,19 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from siamese_sklearn._checks import check_option
-from siamese_sklearn.distances import Distance, as_distance, at_least_float32
+from siamese_sklearn.distances import (
+    DISTANCES,
+    Distance,
+    as_distance,
+    at_least_float32,
+)
 
-__all__ = ["EmbeddingLoss", "LossSpec", "TupleLoss", "mean_or_zero"]
+__all__ = ["UNSQUARED", "EmbeddingLoss", "LossSpec", "TupleLoss", "mean_or_zero"]
+
+# The names of all distances that are not squares of others.
+UNSQUARED = tuple(
+    name for name, distance in DISTANCES.items() if distance.unsquared == distance
+)
 
 
 class LossSpec(BaseEstimator, ABC):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from siamese_sklearn._checks import check_number
 from siamese_sklearn.distances import DISTANCES, Distance
-from siamese_sklearn.losses._base import LossSpec, TupleLoss, mean_or_zero
+from siamese_sklearn.losses._base import UNSQUARED, LossSpec, TupleLoss, mean_or_zero
 from siamese_sklearn.mining import entries, hard, pair_masks
 
 __all__ = [
@@ -240,7 +240,7 @@ class ContrastiveLoss(LossSpec):
     tensor(0.1250)
     """
 
-    distances = ("euclidean", "manhattan", "cosine")
+    distances = UNSQUARED
     minings = ("all", "hard")
     takes_tuples = True
 
@@ -309,7 +309,7 @@ class ExponentialLoss(LossSpec):
     tensor(4.)
     """
 
-    distances = ("euclidean", "manhattan", "cosine")
+    distances = UNSQUARED
     minings = ("all", "hard")
     takes_tuples = True
 

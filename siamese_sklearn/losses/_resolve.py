@@ -10,7 +10,7 @@ from sklearn.base import clone
 from torch import Tensor, nn
 
 from siamese_sklearn._checks import check_option
-from siamese_sklearn.distances import at_least_float32
+from siamese_sklearn.distances import Distance, as_distance, at_least_float32
 from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec
 
 __all__ = ["LossLike", "PluggedLoss", "make_loss"]
@@ -35,8 +35,9 @@ class PluggedLoss(nn.Module):
 
     Attributes
     ----------
-    distance : object
-        The attribute `distance` of `loss`, or "euclidean" if there is none.
+    distance : Distance
+        The attribute `distance` of `loss`, if it is a distance or names one; else the
+        Euclidean distance.
     lr : float or None
         The attribute `lr` of `loss`, the learning rate of its weights; None means the
         learning rate of the estimator.
@@ -48,11 +49,10 @@ class PluggedLoss(nn.Module):
         super().__init__()
         self.loss = loss
         self.miner = miner
-
-    @property
-    def distance(self) -> Any:
-        """Distance of `loss`, or "euclidean" if it does not say."""
-        return getattr(self.loss, "distance", "euclidean")
+        distance = getattr(loss, "distance", None)
+        if not isinstance(distance, str | Distance):  # a library has objects of its own
+            distance = "euclidean"
+        self.distance = as_distance(distance, "loss.distance")
 
     @property
     def lr(self) -> float | None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from siamese_sklearn._checks import check_boolean, check_number
+from siamese_sklearn.distances import DISTANCES
 from siamese_sklearn.losses._base import LossSpec, TupleLoss, mean_or_zero
 from siamese_sklearn.mining import MINERS, entries, every_triplet, pair_masks
 
@@ -251,7 +252,7 @@ class TripletLoss(LossSpec):
     tensor(0.6000)
     """
 
-    distances = ("euclidean", "sqeuclidean", "manhattan", "cosine")
+    distances = tuple(DISTANCES)
     minings = ("all", "semihard", "hard", "easy_positive", "random")
     takes_tuples = True
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from siamese_sklearn.losses._base import LossSpec, TupleLoss
+from siamese_sklearn.losses._base import UNSQUARED, LossSpec, TupleLoss
 from siamese_sklearn.losses._triplet import SmoothTripletModule
 
 __all__ = ["TripletRatioLoss", "triplet_ratio"]
@@ -75,7 +75,7 @@ class TripletRatioLoss(LossSpec):
     tensor(0.7844)
     """
 
-    distances = ("euclidean", "manhattan", "cosine")
+    distances = UNSQUARED
     minings = ("all", "semihard", "hard", "easy_positive", "random")
     takes_tuples = True
 

@@ -1,4 +1,6 @@
-"""What the benchmark scripts share: data, timing of rivals in turn, and a bare torch loop as the floor."""
+"""What the benchmark scripts share: data, timing of rivals in turn, and a bare torch
+loop as the floor.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from siamese_sklearn.sampling import BalancedBatches
 
 
 def data_folder() -> Path:
-    """Folder of the data sets: SIAMESE_SKLEARN_DATA, or `shared/data` beside the checkout."""
+    """Folder of the data sets: SIAMESE_SKLEARN_DATA, or `shared/data` beside the
+    checkout.
+    """
     default = Path(__file__).resolve().parents[3] / "shared" / "data"
     return Path(os.environ.get("SIAMESE_SKLEARN_DATA", default))
 
@@ -25,17 +29,27 @@ def mnist() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """MNIST as float32 in [0, 1], flat: X_train, y_train, X_test, y_test."""
     with np.load(data_folder() / "mnist.npz") as file:
         X_train, X_test = (
-            file[name].reshape(-1, 784).astype(np.float32) / 255 for name in ("X_train", "X_test")
+            file[name].reshape(-1, 784).astype(np.float32) / 255
+            for name in ("X_train", "X_test")
         )
-        return X_train, file["y_train"].astype(np.int64), X_test, file["y_test"].astype(np.int64)
+        return (
+            X_train,
+            file["y_train"].astype(np.int64),
+            X_test,
+            file["y_test"].astype(np.int64),
+        )
 
 
 def in_turn(
-    rivals: dict[str, Callable[[], object]], repeats: int, clock: Callable[[], float] = time.perf_counter
+    rivals: dict[str, Callable[[], object]],
+    repeats: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Seconds of each rival, run one after the other in every round, so that drift hits all alike.
+    """Seconds of each rival, run one after the other in every round, so that drift hits
+    all alike.
 
-    On a machine that is busy with other work, `time.process_time` counts what the rivals take themselves.
+    On a machine that is busy with other work, `time.process_time` counts what the
+    rivals take themselves.
     """
     seconds: dict[str, list[float]] = {name: [] for name in rivals}
     for _ in range(repeats):
@@ -48,19 +62,30 @@ def in_turn(
 
 def ratio(seconds: dict[str, list[float]], name: str, floor: str) -> float:
     """Median over the rounds of how many times longer `name` took than `floor`."""
-    return statistics.median(a / b for a, b in zip(seconds[name], seconds[floor], strict=True))
+    return statistics.median(
+        a / b for a, b in zip(seconds[name], seconds[floor], strict=True)
+    )
 
 
 class BareLoop:
-    """The loop of a torch user who knows every trick: fused Adam, whole batches, no denormals."""
+    """The loop of a torch user who knows every trick: fused Adam, whole batches, no
+    denormals.
+    """
 
     def __init__(
-        self, module: nn.Module, loss: nn.Module, X: np.ndarray, y: np.ndarray, batch_size: int
+        self,
+        module: nn.Module,
+        loss: nn.Module,
+        X: np.ndarray,
+        y: np.ndarray,
+        batch_size: int,
     ) -> None:
         self.module, self.loss = module, loss
         self.X, self.y = torch.from_numpy(X), torch.from_numpy(y)
         self.batches = BalancedBatches(y, batch_size)
-        self.optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3, weight_decay=0.01, fused=True)
+        self.optimizer = torch.optim.AdamW(
+            module.parameters(), lr=1e-3, weight_decay=0.01, fused=True
+        )
         self.rng = np.random.default_rng(0)
         self.step = 0
 

@@ -1,4 +1,5 @@
-"""The defaults on four data sets of scikit-learn, beside NCA and an SVC: accuracy in 5-fold cross-validation.
+"""The defaults on four data sets of scikit-learn, beside NCA and an SVC: accuracy in
+5-fold cross-validation.
 
 Run: python tests/benchmarks/defaults.py [--seeds 5] [--loss NAME]
 """
@@ -21,7 +22,12 @@ from sklearn.svm import SVC
 
 from siamese_sklearn import SiameseEmbedder
 
-DATA = {"digits": load_digits, "wine": load_wine, "breast cancer": load_breast_cancer, "iris": load_iris}
+DATA = {
+    "digits": load_digits,
+    "wine": load_wine,
+    "breast cancer": load_breast_cancer,
+    "iris": load_iris,
+}
 FOLDS = StratifiedKFold(5, shuffle=True, random_state=0)
 
 
@@ -32,7 +38,9 @@ def siamese(seed: int, **parameters: str) -> Pipeline:
 
 def nca(seed: int) -> Pipeline:
     return make_pipeline(
-        StandardScaler(), NeighborhoodComponentsAnalysis(random_state=seed), KNeighborsClassifier()
+        StandardScaler(),
+        NeighborhoodComponentsAnalysis(random_state=seed),
+        KNeighborsClassifier(),
     )
 
 
@@ -46,7 +54,9 @@ def accuracy(
 ) -> tuple[np.ndarray, float]:
     """Mean accuracy of the folds for each seed, and seconds per fold."""
     start = time.perf_counter()
-    scores = np.array([cross_val_score(make(seed), X, y, cv=FOLDS).mean() for seed in range(n_seeds)])
+    scores = np.array(
+        [cross_val_score(make(seed), X, y, cv=FOLDS).mean() for seed in range(n_seeds)]
+    )
     return scores, (time.perf_counter() - start) / n_seeds / FOLDS.get_n_splits()
 
 
@@ -57,7 +67,10 @@ def main() -> None:
     parser.add_argument("--loss", help="in place of the default")
     asked = parser.parse_args()
     make_siamese = partial(siamese, loss=asked.loss) if asked.loss else siamese
-    print("| data | SiameseEmbedder, mean of seeds | lowest, highest | NCA | SVC | seconds per fold |")
+    print(
+        "| data | SiameseEmbedder, mean of seeds | lowest, highest | NCA | SVC | "
+        "seconds per fold |"
+    )
     print("|---|---|---|---|---|---|")
     for name, load in DATA.items():
         X, y = load(return_X_y=True)

@@ -1,9 +1,11 @@
-"""Forward plus backward of every loss against pytorch-metric-learning's: time and memory, on one thread.
+"""Forward plus backward of every loss against pytorch-metric-learning's: time and
+memory, on one thread.
 
-Each cell is a process of its own, in which the rivals take turns; the third of them is the floor, a step of
-the tower alone (MLP 784-256-128, forward, backward and AdamW). Times are the processor's, so that other work
-on the machine counts little. Peak memory is how far the resident set rises in a first forward plus backward.
-A rival may map 8 GB more and take 60 s, else it fails. Linux only: peaks are read from, and reset in, /proc.
+Each cell is a process of its own, in which the rivals take turns; the third of them is
+the floor, a step of the tower alone (MLP 784-256-128, forward, backward and AdamW).
+Times are the processor's, so that other work on the machine counts little. Peak memory
+is how far the resident set rises in a first forward plus backward. A rival may map 8 GB
+more and take 60 s, else it fails. Linux only: peaks are read from, and reset in, /proc.
 
 Run: python tests/benchmarks/losses.py [--batch 256] [--layout classes] [loss ...]
 """
@@ -28,7 +30,8 @@ from pytorch_metric_learning import distances, losses, miners
 from torch import Tensor, nn
 
 from siamese_sklearn.distances import normalize
-from siamese_sklearn.losses import LOSSES, LossSpec, TripletLoss, make_loss
+from siamese_sklearn.losses import LOSSES, LossSpec, TripletLoss
+from siamese_sklearn.losses._resolve import make_loss
 
 BATCHES = (64, 256, 1024, 4096)
 LAYOUTS = {"rows": "4 rows per class", "classes": "10 classes"}
@@ -43,7 +46,8 @@ HEADER = (
 )
 RAW = {"normalize_embeddings": False}
 Loss = Callable[[Tensor, Tensor], Tensor]
-Rival = tuple[str, Callable[[int, int], nn.Module | tuple[nn.Module, nn.Module]]]  # of n_classes, K
+# of n_classes, K
+Rival = tuple[str, Callable[[int, int], nn.Module | tuple[nn.Module, nn.Module]]]
 
 
 def euclidean(power: int = 1) -> distances.LpDistance:
@@ -68,17 +72,24 @@ OURS: dict[str, str | LossSpec] = {
 }
 THEIRS: dict[str, list[Rival]] = {
     "triplet, every": [
-        ("TripletMarginLoss", lambda n, k: losses.TripletMarginLoss(0.2, distance=euclidean(2)))
+        (
+            "TripletMarginLoss",
+            lambda n, k: losses.TripletMarginLoss(0.2, distance=euclidean(2)),
+        )
     ],
     "triplet, semihard": [
         triplet_rival(
             "TripletMarginMiner",
-            lambda: miners.TripletMarginMiner(0.2, type_of_triplets="semihard", distance=euclidean(2)),
+            lambda: miners.TripletMarginMiner(
+                0.2, type_of_triplets="semihard", distance=euclidean(2)
+            ),
             2,
         )
     ],
     "triplet, hard": [
-        triplet_rival("BatchHardMiner", lambda: miners.BatchHardMiner(distance=euclidean()), 1)
+        triplet_rival(
+            "BatchHardMiner", lambda: miners.BatchHardMiner(distance=euclidean()), 1
+        )
     ],
     "triplet, easy_positive": [
         triplet_rival(
@@ -90,17 +101,24 @@ THEIRS: dict[str, list[Rival]] = {
     "triplet, random": [
         (
             "TripletMarginLoss, triplets_per_anchor",
-            lambda n, k: losses.TripletMarginLoss(0.2, triplets_per_anchor=k - 1, distance=euclidean(2)),
+            lambda n, k: losses.TripletMarginLoss(
+                0.2, triplets_per_anchor=k - 1, distance=euclidean(2)
+            ),
         )
     ],
     "triplet, every, soft": [
         (
             "TripletMarginLoss, smooth_loss",
-            lambda n, k: losses.TripletMarginLoss(0.0, smooth_loss=True, distance=euclidean()),
+            lambda n, k: losses.TripletMarginLoss(
+                0.0, smooth_loss=True, distance=euclidean()
+            ),
         )
     ],
     "contrastive": [
-        ("ContrastiveLoss (linear in D)", lambda n, k: losses.ContrastiveLoss(0, 0.5, distance=euclidean()))
+        (
+            "ContrastiveLoss (linear in D)",
+            lambda n, k: losses.ContrastiveLoss(0, 0.5, distance=euclidean()),
+        )
     ],
     "circle": [("CircleLoss", lambda n, k: losses.CircleLoss())],
     "lifted": [
@@ -118,30 +136,40 @@ THEIRS: dict[str, list[Rival]] = {
     "n_pairs": [
         (
             "NTXentLoss (same formula)",
-            lambda n, k: losses.NTXentLoss(1.0, distance=distances.DotProductSimilarity(**RAW)),
+            lambda n, k: losses.NTXentLoss(
+                1.0, distance=distances.DotProductSimilarity(**RAW)
+            ),
         ),
         (
             "NPairsLoss (a pair of each class)",
-            lambda n, k: losses.NPairsLoss(distance=distances.DotProductSimilarity(**RAW)),
+            lambda n, k: losses.NPairsLoss(
+                distance=distances.DotProductSimilarity(**RAW)
+            ),
         ),
     ],
     "supcon": [("SupConLoss", lambda n, k: losses.SupConLoss())],
     "arcface": [("ArcFaceLoss", lambda n, k: losses.ArcFaceLoss(n, D))],
     "cosface": [("CosFaceLoss", lambda n, k: losses.CosFaceLoss(n, D))],
-    "normalized_softmax": [("NormalizedSoftmaxLoss", lambda n, k: losses.NormalizedSoftmaxLoss(n, D))],
+    "normalized_softmax": [
+        ("NormalizedSoftmaxLoss", lambda n, k: losses.NormalizedSoftmaxLoss(n, D))
+    ],
     "proxy_anchor": [("ProxyAnchorLoss", lambda n, k: losses.ProxyAnchorLoss(n, D))],
     "proxy_nca": [("ProxyNCALoss", lambda n, k: losses.ProxyNCALoss(n, D))],
 }
 
 
 def embeddings_of(labels: Tensor) -> Tensor:
-    """Rows of unit norm around a centre for each class, as half-way through training; (B, d)."""
+    """Rows of unit norm around a center for each class, as half-way through training;
+    (B, d).
+    """
     torch.manual_seed(0)
-    centres = torch.randn(int(labels.max()) + 1, D)
-    return normalize(centres[labels] + torch.randn(len(labels), D)).requires_grad_()
+    centers = torch.randn(int(labels.max()) + 1, D)
+    return normalize(centers[labels] + torch.randn(len(labels), D)).requires_grad_()
 
 
-def passes(module: nn.Module | tuple[nn.Module, nn.Module], z: Tensor, y: Tensor) -> Callable[[], object]:
+def passes(
+    module: nn.Module | tuple[nn.Module, nn.Module], z: Tensor, y: Tensor
+) -> Callable[[], object]:
     """Forward plus backward of a loss, or of a miner and a loss."""
     loss = make_loss(module, LOSSES, 0, 0) if isinstance(module, tuple) else module
     inputs = [z, *loss.parameters()]
@@ -173,7 +201,9 @@ def peak(run: Callable[[], object]) -> float:
 def measure(name: str, rival: int, batch: int, layout: str, report: Connection) -> None:
     """Send what becomes of ours and of the rival, each as soon as it is known."""
     torch.set_num_threads(1)
-    labels = torch.arange(batch) % 10 if layout == "classes" else torch.arange(batch) // 4
+    labels = (
+        torch.arange(batch) % 10 if layout == "classes" else torch.arange(batch) // 4
+    )
     n_classes = int(labels.max()) + 1
     losses_of = {"ours": make_loss(OURS[name], LOSSES, n_classes, D)}
     if name in THEIRS:
@@ -185,19 +215,31 @@ def measure(name: str, rival: int, batch: int, layout: str, report: Connection) 
     mapped = int(resident("VmSize") * 2**20)
     resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY_LIMIT,) * 2)
     for who, loss in losses_of.items():
-        passes(loss, small, labels[few])()  # what is loaded at the first call does not count
+        passes(
+            loss, small, labels[few]
+        )()  # what is loaded at the first call does not count
         runs[who] = passes(loss, z, labels)
         try:
             report.send({f"{who}, MB": peak(runs[who])})
         except (RuntimeError, MemoryError) as error:
-            if not (isinstance(error, MemoryError) or "memory" in str(error) or "bad_alloc" in str(error)):
+            if not (
+                isinstance(error, MemoryError)
+                or "memory" in str(error)
+                or "bad_alloc" in str(error)
+            ):
                 raise
             report.send({who: f"over {MEMORY_LIMIT >> 30} GB"})
             del runs[who]
         seconds = in_turn(runs, 1, process_time)
         report.send({"seconds": seconds})
     repeats = int(SECONDS_PER_CELL / sum(times[0] for times in seconds.values()))
-    report.send({"seconds": in_turn(runs, min(repeats, 101), process_time) if repeats > 1 else seconds})
+    report.send(
+        {
+            "seconds": in_turn(runs, min(repeats, 101), process_time)
+            if repeats > 1
+            else seconds
+        }
+    )
 
 
 def cell(name: str, rival: int, batch: int, layout: str) -> dict[str, Any]:
@@ -216,7 +258,9 @@ def cell(name: str, rival: int, batch: int, layout: str) -> dict[str, Any]:
     except EOFError:
         process.join()
         if process.exitcode:
-            raise RuntimeError(f"{name}, {layout}, B = {batch}: the measurement failed") from None
+            raise RuntimeError(
+                f"{name}, {layout}, B = {batch}: the measurement failed"
+            ) from None
     process.join()
     return found
 
@@ -226,13 +270,23 @@ def line(name: str, rival: int, batch: int, layout: str) -> str:
     seconds = found.get("seconds", {})
     counterpart = THEIRS[name][rival][0] if name in THEIRS else "none"
     ours, theirs = (
-        f"{1e3 * statistics.median(seconds[who]):.2f}" if who in seconds else found.get(who, "")
+        f"{1e3 * statistics.median(seconds[who]):.2f}"
+        if who in seconds
+        else found.get(who, "")
         for who in ("ours", "theirs")
     )
-    faster = f"{ratio(seconds, 'theirs', 'ours'):.1f}" if {"ours", "theirs"} <= set(seconds) else ""
+    faster = (
+        f"{ratio(seconds, 'theirs', 'ours'):.1f}"
+        if {"ours", "theirs"} <= set(seconds)
+        else ""
+    )
     steps = f"{ratio(seconds, 'ours', 'tower'):.2f}" if "ours" in seconds else ""
-    memory = (f"{found[key]:.0f}" if key in found else "" for key in ("ours, MB", "theirs, MB"))
-    return f"| {name} | {counterpart} | {ours} | {theirs} | {faster} | {steps} | {' | '.join(memory)} |"
+    memory = (
+        f"{found[key]:.0f}" if key in found else ""
+        for key in ("ours, MB", "theirs, MB")
+    )
+    cells = [name, counterpart, ours, theirs, faster, steps, *memory]
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
-"""What `fit` and `transform` cost beyond a bare torch loop with the same tower, loss and optimizer.
+"""What `fit` and `transform` cost beyond a bare torch loop with the same tower, loss
+and optimizer.
 
 Run: python tests/benchmarks/overhead.py
 """
@@ -16,7 +17,9 @@ from siamese_sklearn.towers import SiameseNetwork
 
 
 def perceptron(width: int, hidden: int, n_components: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, n_components))
+    return nn.Sequential(
+        nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, n_components)
+    )
 
 
 def epochs(
@@ -41,7 +44,9 @@ def epochs(
         device="cpu",
         random_state=0,
     ).fit(X[:1000], y[:1000])
-    bare = BareLoop(SiameseNetwork(tower, sizes[-1]), loss.build(10, sizes[-1]), X, y, batch_size)
+    bare = BareLoop(
+        SiameseNetwork(tower, sizes[-1]), loss.build(10, sizes[-1]), X, y, batch_size
+    )
 
     def bare_round() -> None:
         for _ in range(per_round):
@@ -49,34 +54,58 @@ def epochs(
 
     bare.epoch()
     seconds = in_turn({"fit": lambda: embedder.fit(X, y), "bare": bare_round}, repeats)
-    print(f"| {name} | {batch_size} | {ratio(seconds, 'fit', 'bare'):.2f} |", flush=True)
+    print(
+        f"| {name} | {batch_size} | {ratio(seconds, 'fit', 'bare'):.2f} |", flush=True
+    )
 
 
 def tenth_epoch(X: np.ndarray, y: np.ndarray) -> None:
-    """Whether training slows down: median of epochs 9 to 11 over that of epochs 1 to 3."""
+    """Whether training slows down: median of epochs 9 to 11 over that of epochs
+    1 to 3.
+    """
     embedder = SiameseEmbedder(
-        n_components=128, tower=perceptron(784, 256, 128), loss="triplet", batch_size=256, max_epochs=11
+        n_components=128,
+        tower=perceptron(784, 256, 128),
+        loss="triplet",
+        batch_size=256,
+        max_epochs=11,
     )
-    seconds = embedder.set_params(device="cpu", random_state=0).fit(X, y).history_[:, "dur"]
+    seconds = (
+        embedder.set_params(device="cpu", random_state=0).fit(X, y).history_[:, "dur"]
+    )
     slowdown = np.median(seconds[8:]) / np.median(seconds[:3])
-    print(f"\nTenth epoch over the first (medians of epochs 9 to 11 and 1 to 3): {slowdown:.2f}")
+    print(
+        "\nTenth epoch over the first (medians of epochs 9 to 11 and 1 to 3): "
+        f"{slowdown:.2f}"
+    )
 
 
 def transform(X: np.ndarray, y: np.ndarray) -> None:
-    """`transform` of 60,000 rows against slices of 2048 through the tower in `inference_mode`."""
+    """`transform` of 60,000 rows against slices of 2048 through the tower in
+    `inference_mode`.
+    """
     embedder = SiameseEmbedder(
-        n_components=128, tower=perceptron(784, 256, 128), max_epochs=1, batch_size=256, device="cpu"
+        n_components=128,
+        tower=perceptron(784, 256, 128),
+        max_epochs=1,
+        batch_size=256,
+        device="cpu",
     )
     module = embedder.fit(X[:2000], y[:2000]).net_.module_
     rows = torch.from_numpy(X)
 
     def bare() -> np.ndarray:
         with torch.inference_mode():
-            return torch.cat([module(rows[i : i + 2048]) for i in range(0, len(rows), 2048)]).numpy()
+            return torch.cat(
+                [module(rows[i : i + 2048]) for i in range(0, len(rows), 2048)]
+            ).numpy()
 
     assert np.allclose(bare(), embedder.transform(X), atol=1e-6)
     seconds = in_turn({"transform": lambda: embedder.transform(X), "bare": bare}, 9)
-    print(f"\ntransform of 60,000 x 784 over the bare loop: {ratio(seconds, 'transform', 'bare'):.2f}")
+    print(
+        "\ntransform of 60,000 x 784 over the bare loop: "
+        f"{ratio(seconds, 'transform', 'bare'):.2f}"
+    )
 
 
 def main() -> None:
@@ -86,7 +115,15 @@ def main() -> None:
     print("| data, tower | batch | fit / bare loop |\n|---|---|---|")
     epochs("MNIST 60,000 x 784, MLP 784-256-128", X, y, (784, 256, 128), 256, 3, 5)
     epochs("MNIST 60,000 x 784, MLP 784-256-128", X, y, (784, 256, 128), 32, 1, 5)
-    epochs("digits 1,797 x 64, MLP 64-256-32", digits.astype(np.float32), labels, (64, 256, 32), 32, 10, 9)
+    epochs(
+        "digits 1,797 x 64, MLP 64-256-32",
+        digits.astype(np.float32),
+        labels,
+        (64, 256, 32),
+        32,
+        10,
+        9,
+    )
     tenth_epoch(X, y)
     transform(X, y)
 

@@ -1,8 +1,10 @@
-"""What each loss learns of MNIST in three epochs: neighbours, retrieval and verification on the test set.
+"""What each loss learns of MNIST in three epochs: neighbors, retrieval and
+verification on the test set.
 
-Run: python tests/benchmarks/quality.py [mlp] [cnn] [--only NAME ...]; both towers and all losses by default.
-Each loss has its own defaults; batches hold 250 rows, in groups of 4 of a class, and the learning rate is
-0.001. The MLP is a plain 784-256-128 on pixels from 0 to 1, the CNN the built-in one. Needs the data folder.
+Run: python tests/benchmarks/quality.py [mlp] [cnn] [--only NAME ...]; both towers and
+all losses by default. Each loss has its own defaults; batches hold 250 rows, in groups
+of 4 of a class, and the learning rate is 0.001. The MLP is a plain 784-256-128 on
+pixels from 0 to 1, the CNN the built-in one. Needs the data folder.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ TOWERS: dict[str, dict[str, Any]] = {
     "cnn": {"tower": "cnn", "n_components": 32},
 }
 
-# What a pytorch-metric-learning loop reached with a plain MLP 784-256-128 in three epochs, one run each:
-# accuracy of 5 neighbours, verification AUC, EER.
+# What a pytorch-metric-learning loop reached with a plain MLP 784-256-128 in three
+# epochs, one run each: accuracy of 5 neighbors, verification AUC, EER.
 REFERENCE = {
     "triplet": (0.9774, 0.9973, 0.023),
     "triplet, semihard": (0.9756, 0.9956, 0.027),
@@ -46,7 +48,9 @@ REFERENCE = {
 
 
 def rivals() -> dict[str, dict[str, Any]]:
-    """Every loss of the registry, and the minings and forms of the triplet and contrastive losses."""
+    """Every loss of the registry, and the minings and forms of the triplet and
+    contrastive losses.
+    """
     found: dict[str, dict[str, Any]] = {}
     for name, spec in LOSSES.items():
         found[name] = {"loss": name}
@@ -58,17 +62,30 @@ def rivals() -> dict[str, dict[str, Any]]:
     return found
 
 
-def measure(options: dict[str, Any], data: tuple[np.ndarray, ...]) -> tuple[float, float, float, float]:
-    """Accuracy of 5 neighbours, MAP@R, AUC and EER on the test set."""
+def measure(
+    options: dict[str, Any], data: tuple[np.ndarray, ...]
+) -> tuple[float, float, float, float]:
+    """Accuracy of 5 neighbors, MAP@R, AUC and EER on the test set."""
     X_train, y_train, X_test, y_test = data
     embedder = SiameseEmbedder(
-        max_epochs=3, batch_size=250, lr=1e-3, device="cpu", n_threads=1, random_state=0, **options
+        max_epochs=3,
+        batch_size=250,
+        lr=1e-3,
+        device="cpu",
+        n_threads=1,
+        random_state=0,
+        **options,
     ).fit(X_train, y_train)
     found, queries = embedder.transform(X_train), embedder.transform(X_test)
-    neighbours = KNeighborsClassifier(5, algorithm="brute").fit(found, y_train)
+    neighbors = KNeighborsClassifier(5, algorithm="brute").fit(found, y_train)
     same, score = pair_scores(queries, y_test, random_state=0)
-    accuracy = neighbours.score(queries, y_test)
-    return accuracy, map_at_r(queries, y_test), float(roc_auc_score(same, score)), eer(same, score)
+    accuracy = neighbors.score(queries, y_test)
+    return (
+        accuracy,
+        map_at_r(queries, y_test),
+        float(roc_auc_score(same, score)),
+        eer(same, score),
+    )
 
 
 def main() -> None:
@@ -81,15 +98,23 @@ def main() -> None:
     for tower in arguments.towers:
         shape = (-1, 28, 28) if tower == "cnn" else (-1, 784)
         data = (X_train.reshape(shape), y_train, X_test.reshape(shape), y_test)
-        print(f"| {tower}, loss | 5-NN | MAP@R | AUC | EER | reference: 5-NN, AUC, EER | seconds |")
+        print(
+            f"| {tower}, loss | 5-NN | MAP@R | AUC | EER "
+            "| reference: 5-NN, AUC, EER | seconds |"
+        )
         print("|---|---|---|---|---|---|---|")
         for name in arguments.only:
             start = time.perf_counter()
-            accuracy, retrieval, auc, rate = measure(rivals()[name] | TOWERS[tower], data)
+            accuracy, retrieval, auc, rate = measure(
+                rivals()[name] | TOWERS[tower], data
+            )
             known = REFERENCE.get(name, ()) if tower == "mlp" else ()
             reference = ", ".join(f"{value:.4f}" for value in known)
             row = f"{accuracy:.4f} | {retrieval:.4f} | {auc:.4f} | {rate:.4f}"
-            print(f"| {name} | {row} | {reference} | {time.perf_counter() - start:.0f} |", flush=True)
+            print(
+                f"| {name} | {row} | {reference} | {time.perf_counter() - start:.0f} |",
+                flush=True,
+            )
         print(flush=True)
 
 

@@ -1,9 +1,11 @@
-"""An MNIST epoch of `SiameseEmbedder.fit` against loops around pytorch-metric-learning, on one thread.
+"""An MNIST epoch of `SiameseEmbedder.fit` against loops around pytorch-metric-learning,
+on one thread.
 
-All train the same tower (MLP 784-256-128) with AdamW on batches of 250 rows, about 25 of each class. The
-documented loop is that of the library's documentation: MPerClassSampler(m=25), DataLoader, loss, miner. The
-fast one is that of a torch user who knows every trick: the batches of `fit`, indexed whole, and fused AdamW.
-Times are those of the processor.
+All train the same tower (MLP 784-256-128) with AdamW on batches of 250 rows, about 25
+of each class. The documented loop is that of the library's documentation:
+MPerClassSampler(m=25), DataLoader, loss, miner. The fast one is that of a torch user
+who knows every trick: the batches of `fit`, indexed whole, and fused AdamW. Times are
+those of the processor.
 
 Run: python tests/benchmarks/training.py [loss ...]
 """
@@ -17,13 +19,14 @@ from time import process_time
 import numpy as np
 import torch
 from _common import BareLoop, in_turn, mnist, ratio
-from losses import OURS, THEIRS
 from pytorch_metric_learning.samplers import MPerClassSampler
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from losses import OURS, THEIRS
 from siamese_sklearn import SiameseEmbedder
-from siamese_sklearn.losses import LOSSES, make_loss
+from siamese_sklearn.losses import LOSSES
+from siamese_sklearn.losses._resolve import make_loss
 
 BATCH, PER_CLASS = 250, 25
 ROUNDS = 3
@@ -45,7 +48,9 @@ def tower() -> nn.Sequential:
 
 
 class UnitNorm(nn.Module):
-    """What ends the network that `fit` makes of the tower; the distances are told not to normalise again."""
+    """What ends the network that `fit` makes of the tower; the distances are told not
+    to normalize again.
+    """
 
     def forward(self, embeddings: torch.Tensor) -> torch.Tensor:
         return nn.functional.normalize(embeddings)
@@ -57,7 +62,9 @@ def documented(
     """Epoch of the loop in pytorch-metric-learning's documentation."""
     loss, miner = loss if isinstance(loss, tuple) else (loss, None)
     model = nn.Sequential(tower(), UnitNorm())
-    sampler = MPerClassSampler(y, m=PER_CLASS, batch_size=BATCH, length_before_new_iter=len(y))
+    sampler = MPerClassSampler(
+        y, m=PER_CLASS, batch_size=BATCH, length_before_new_iter=len(y)
+    )
     rows = TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
     loader = DataLoader(rows, batch_size=BATCH, sampler=sampler)
     optimizer = torch.optim.AdamW([*model.parameters(), *loss.parameters()], lr=1e-3)
@@ -74,7 +81,9 @@ def documented(
     return epoch
 
 
-def fast(loss: nn.Module | tuple[nn.Module, nn.Module], X: np.ndarray, y: np.ndarray) -> Callable[[], None]:
+def fast(
+    loss: nn.Module | tuple[nn.Module, nn.Module], X: np.ndarray, y: np.ndarray
+) -> Callable[[], None]:
     """Epoch of the bare loop."""
     plugged = make_loss(loss, LOSSES, 0, 0)
     loop = BareLoop(nn.Sequential(tower(), UnitNorm()), plugged, X, y, BATCH)
@@ -105,7 +114,8 @@ def line(name: str, X: np.ndarray, y: np.ndarray) -> str:
     if sum(times[0] for times in seconds.values()) < SECONDS_PER_LOSS / ROUNDS:
         seconds = in_turn(rivals, ROUNDS, process_time)
     return (
-        f"| {name} | {counterpart} | {min(seconds['fit']):.2f} | {ratio(seconds, 'documented', 'fit'):.1f} "
+        f"| {name} | {counterpart} | {min(seconds['fit']):.2f} "
+        f"| {ratio(seconds, 'documented', 'fit'):.1f} "
         f"| {ratio(seconds, 'fast', 'fit'):.1f} |"
     )
 
@@ -113,7 +123,10 @@ def line(name: str, X: np.ndarray, y: np.ndarray) -> str:
 def main() -> None:
     torch.set_num_threads(1)
     X, y, _, _ = mnist()
-    print("| loss | pytorch-metric-learning | fit, s per epoch | documented / fit | fast loop / fit |")
+    print(
+        "| loss | pytorch-metric-learning | fit, s per epoch | documented / fit | "
+        "fast loop / fit |"
+    )
     print("|---|---|---|---|---|", flush=True)
     for name in sys.argv[1:] or NAMES:
         print(line(name, X, y), flush=True)

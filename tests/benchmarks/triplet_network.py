@@ -1,7 +1,9 @@
-"""Hoffer & Ailon's triplet network on MNIST: their loss, the built-in CNN, and neighbours in its embedding.
+"""Hoffer & Ailon's triplet network on MNIST: their loss, the built-in CNN, and
+neighbors in its embedding.
 
-Run: python tests/benchmarks/triplet_network.py. Needs the data folder. As in the paper the embeddings are not
-of unit norm: the loss is a softmax of distances, which on the unit sphere cannot become small.
+Run: python tests/benchmarks/triplet_network.py. Needs the data folder. As in the paper
+the embeddings are not of unit norm: the loss is a softmax of distances, which on the
+unit sphere cannot become small.
 """
 
 from __future__ import annotations
@@ -28,9 +30,9 @@ def main() -> None:
             device="cpu",
             random_state=0,
         ).fit(data["X_train"], data["y_train"])
-        neighbours = KNeighborsClassifier(algorithm="brute")
-        neighbours.fit(embedder.transform(data["X_train"]), data["y_train"])
-        accuracy = neighbours.score(embedder.transform(data["X_test"]), data["y_test"])
+        neighbors = KNeighborsClassifier(algorithm="brute")
+        neighbors.fit(embedder.transform(data["X_train"]), data["y_train"])
+        accuracy = neighbors.score(embedder.transform(data["X_test"]), data["y_test"])
         print(f"| triplet_ratio, normalize={normalize} | {accuracy:.4f} |", flush=True)
 
 

@@ -1,8 +1,10 @@
-"""Which loss to take when: every loss with the embedder's defaults, on classes of training and on new ones.
+"""Which loss to take when: every loss with the embedder's defaults, on classes of
+training and on new ones.
 
-Run: python tests/benchmarks/which_loss.py [DATA ...] [--only LOSS ...] [--seed 0]; by default all, in half an
-hour. Images are trained on for fewer epochs, on one fold instead of three, and with the losses that differ
-most. MNIST, faces and Omniglot need the data folder.
+Run: python tests/benchmarks/which_loss.py [DATA ...] [--only LOSS ...] [--seed 0]; by
+default all, in half an hour. Images are trained on for fewer epochs, on one fold
+instead of three, and with the losses that differ most. MNIST, faces and Omniglot need
+the data folder.
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ class Task:
 
 
 def sample(name: str, n_rows: int | None = None) -> tuple[Array, Array]:
-    """Rows and classes of a file of the data folder, the first `n_rows` after a shuffle with seed 0."""
+    """Rows and classes of a file of the data folder, the first `n_rows` after a shuffle
+    with seed 0.
+    """
     with np.load(data_folder() / name) as file:
         suffix = "" if "X" in file.files else "_train"
         X, y = file[f"X{suffix}"], file[f"y{suffix}"]
@@ -80,32 +84,45 @@ TASKS = {
         lambda: sample("mnist.npz", 3000), max_epochs=10, n_folds=1, losses=IMAGE_LOSSES
     ),
     "AT&T faces": Task(faces, n_folds=1, losses=IMAGE_LOSSES),
-    "Omniglot": Task(lambda: sample("omniglot_small1.npz"), max_epochs=15, n_folds=1, losses=IMAGE_LOSSES),
+    "Omniglot": Task(
+        lambda: sample("omniglot_small1.npz"),
+        max_epochs=15,
+        n_folds=1,
+        losses=IMAGE_LOSSES,
+    ),
 }
 
 
-def fitted(options: dict[str, Any], X: Array, y: Array, max_epochs: int) -> SiameseEmbedder:
-    return SiameseEmbedder(max_epochs=max_epochs, device="cpu", n_threads=1, **options).fit(X, y)
+def fitted(
+    options: dict[str, Any], X: Array, y: Array, max_epochs: int
+) -> SiameseEmbedder:
+    return SiameseEmbedder(
+        max_epochs=max_epochs, device="cpu", n_threads=1, **options
+    ).fit(X, y)
 
 
 def on_seen(options: dict[str, Any], task: Task, X: Array, y: Array) -> float:
-    """Accuracy of 5 neighbours in stratified folds."""
+    """Accuracy of 5 neighbors in stratified folds."""
     scores = []
     folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=0).split(X, y)
     for train, test in islice(folds, task.n_folds):
         embedder = fitted(options, X[train], y[train], task.max_epochs)
-        neighbours = KNeighborsClassifier(5).fit(embedder.transform(X[train]), y[train])
-        scores.append(neighbours.score(embedder.transform(X[test]), y[test]))
+        neighbors = KNeighborsClassifier(5).fit(embedder.transform(X[train]), y[train])
+        scores.append(neighbors.score(embedder.transform(X[test]), y[test]))
     return float(np.mean(scores))
 
 
-def on_unseen(options: dict[str, Any], task: Task, X: Array, y: Array) -> tuple[float, float]:
+def on_unseen(
+    options: dict[str, Any], task: Task, X: Array, y: Array
+) -> tuple[float, float]:
     """MAP@R and EER among the classes that were left out of training."""
     scores = []
     folds = GroupKFold(N_FOLDS, shuffle=True, random_state=0).split(X, y, groups=y)
     for train, test in islice(folds, task.n_folds):
         Z = fitted(options, X[train], y[train], task.max_epochs).transform(X[test])
-        scores.append((map_at_r(Z, y[test]), eer(*pair_scores(Z, y[test], random_state=0))))
+        scores.append(
+            (map_at_r(Z, y[test]), eer(*pair_scores(Z, y[test], random_state=0)))
+        )
     retrieval, rate = np.mean(scores, axis=0)
     return float(retrieval), float(rate)
 
@@ -117,7 +134,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="losses")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    print("| data | loss | seen: 5-NN accuracy | unseen: MAP@R | unseen: EER |\n|---|---|---|---|---|")
+    print(
+        "| data | loss | seen: 5-NN accuracy | unseen: MAP@R | unseen: EER "
+        "|\n|---|---|---|---|---|"
+    )
     for name in asked.data:
         task = TASKS[name]
         X, y = task.load()

@@ -28,7 +28,10 @@ def naive_table(left, right, name):
 
 def naive_paired(left, right, name):
     """Distance of row i of `left` to row i of `right`."""
-    return [naive_distance(a, b, name) for a, b in zip(left.tolist(), right.tolist(), strict=True)]
+    return [
+        naive_distance(a, b, name)
+        for a, b in zip(left.tolist(), right.tolist(), strict=True)
+    ]
 
 
 def mean(values):
@@ -36,7 +39,9 @@ def mean(values):
 
 
 def naive_groups(labels):
-    """Of each row, in order: the other rows of its class, and the rows of other classes."""
+    """Of each row, in order: the other rows of its class, and the rows of other
+    classes.
+    """
     everyone = range(len(labels))
     for a in everyone:
         same = [j for j in everyone if labels[j] == labels[a] and j != a]
@@ -50,8 +55,12 @@ def naive_triplets(table, labels, mining):
         row = table[a]
         if mining in ("all", "semihard"):
             for p in same:
-                farther = sorted((n for n in different if row[n] > row[p]), key=row.__getitem__)
-                found += [(a, p, n) for n in (different if mining == "all" else farther[:1])]
+                farther = sorted(
+                    (n for n in different if row[n] > row[p]), key=row.__getitem__
+                )
+                found += [
+                    (a, p, n) for n in (different if mining == "all" else farther[:1])
+                ]
         elif same and different:
             p = (max if mining == "hard" else min)(same, key=row.__getitem__)
             found.append((a, p, min(different, key=row.__getitem__)))
@@ -59,7 +68,9 @@ def naive_triplets(table, labels, mining):
 
 
 def naive_pairs(table, labels, mining):
-    """Distances of the same pairs and of the different pairs of a batch, each pair once."""
+    """Distances of the same pairs and of the different pairs of a batch, each pair
+    once.
+    """
     if mining == "hard":
         chosen = naive_triplets(table, labels, "hard")
         return [table[a][p] for a, p, _ in chosen], [table[a][n] for a, _, n in chosen]

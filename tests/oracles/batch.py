@@ -10,13 +10,19 @@ def log1p_sum_exp(exponents):
 
 
 def of_anchors(anchor_loss, similarity):
-    """Oracle from a formula on the similarities of an anchor, which gives the terms of its loss."""
+    """Oracle from a formula on the similarities of an anchor, which gives the terms of
+    its loss.
+    """
 
     def of_labels(embeddings, labels, weights, **params):
-        table = [[similarity(a, b) for b in embeddings.tolist()] for a in embeddings.tolist()]
+        table = [
+            [similarity(a, b) for b in embeddings.tolist()] for a in embeddings.tolist()
+        ]
         terms = []
         for a, same, different in naive_groups(labels):
-            terms += anchor_loss([table[a][p] for p in same], [table[a][n] for n in different], **params)
+            terms += anchor_loss(
+                [table[a][p] for p in same], [table[a][n] for n in different], **params
+            )
         return mean(terms), len(terms)
 
     return {"labels": of_labels}
@@ -25,8 +31,12 @@ def of_anchors(anchor_loss, similarity):
 def circle(same, different, *, margin, gamma=80.0):
     if not same or not different:
         return []
-    positive = math.fsum(math.exp(-gamma * max(1 + margin - s, 0.0) * (s - (1 - margin))) for s in same)
-    negative = math.fsum(math.exp(gamma * max(s + margin, 0.0) * (s - margin)) for s in different)
+    positive = math.fsum(
+        math.exp(-gamma * max(1 + margin - s, 0.0) * (s - (1 - margin))) for s in same
+    )
+    negative = math.fsum(
+        math.exp(gamma * max(s + margin, 0.0) * (s - margin)) for s in different
+    )
     return [math.log1p(positive * negative)]
 
 
@@ -41,7 +51,9 @@ def lifted_labels(embeddings, labels, weights, *, distance, margin):
     return mean(values), len(values)
 
 
-def multi_similarity(same, different, *, mining, alpha=2.0, beta=50.0, base=0.5, epsilon=0.1):
+def multi_similarity(
+    same, different, *, mining, alpha=2.0, beta=50.0, base=0.5, epsilon=0.1
+):
     if mining == "multi_similarity":
         kept_same = [s for s in same if different and s < max(different) + epsilon]
         kept_different = [s for s in different if same and s > min(same) - epsilon]
@@ -66,12 +78,21 @@ def supcon(same, different, *, temperature):
 
 
 ORACLES = {
-    "circle": (of_anchors(circle, naive_cosine), [{"margin": 0.4}, {"margin": 0.25, "gamma": 10.0}]),
+    "circle": (
+        of_anchors(circle, naive_cosine),
+        [{"margin": 0.4}, {"margin": 0.25, "gamma": 10.0}],
+    ),
     "lifted": ({"labels": lifted_labels}, [{"margin": 1.0}, {"margin": 0.0}]),
     "multi_similarity": (
         of_anchors(multi_similarity, naive_cosine),
         [{"alpha": 2.0}, {"alpha": 3.0, "beta": 20.0, "base": 0.3, "epsilon": 0.0}],
     ),
-    "n_pairs": (of_anchors(n_pairs, naive_dot), [{"temperature": 1.0}, {"temperature": 0.2}]),
-    "supcon": (of_anchors(supcon, naive_cosine), [{"temperature": 0.1}, {"temperature": 0.7}]),
+    "n_pairs": (
+        of_anchors(n_pairs, naive_dot),
+        [{"temperature": 1.0}, {"temperature": 0.2}],
+    ),
+    "supcon": (
+        of_anchors(supcon, naive_cosine),
+        [{"temperature": 0.1}, {"temperature": 0.7}],
+    ),
 }

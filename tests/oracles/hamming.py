@@ -6,7 +6,9 @@ from oracles._naive import mean, naive_distance, naive_triplets
 
 
 def soft_bits(row):
-    """A row of numbers as soft bits, scaled to length sqrt(d) first, unless it is on a line."""
+    """A row of numbers as soft bits, scaled to length sqrt(d) first, unless it is on a
+    line.
+    """
     length = math.hypot(*row)
     scale = 1.0 if len(row) == 1 else math.sqrt(len(row)) / length
     return [1 / (1 + math.exp(-2 * scale * x)) for x in row]
@@ -18,7 +20,9 @@ def imbalance(bits):
 
 def cost(near_and_far, bits, *, margin=None, balance=0.1):
     margin = max(len(bits[0]) / 16, 1) if margin is None else margin
-    values = [near - far + margin for near, far in near_and_far if near - far + margin > 0]
+    values = [
+        near - far + margin for near, far in near_and_far if near - far + margin > 0
+    ]
     return mean(values) + balance * imbalance(bits), len(values)
 
 
@@ -32,13 +36,21 @@ def of_labels(embeddings, labels, weights, *, mining="all", **params):
 def of_given_pairs(left, right, same, weights, *, mining="all", **params):
     """Every same pair against every different one."""
     left, right = (list(map(soft_bits, side.tolist())) for side in (left, right))
-    distances = [naive_distance(a, b, "sqeuclidean") for a, b in zip(left, right, strict=True)]
+    distances = [
+        naive_distance(a, b, "sqeuclidean") for a, b in zip(left, right, strict=True)
+    ]
     pairs = list(zip(distances, same, strict=True))
-    return cost([(x, y) for x, s in pairs for y, t in pairs if s and not t], left + right, **params)
+    return cost(
+        [(x, y) for x, s in pairs for y, t in pairs if s and not t],
+        left + right,
+        **params,
+    )
 
 
 def of_given_triplets(anchor, positive, negative, weights, *, mining="all", **params):
-    sides = [list(map(soft_bits, side.tolist())) for side in (anchor, positive, negative)]
+    sides = [
+        list(map(soft_bits, side.tolist())) for side in (anchor, positive, negative)
+    ]
     near_and_far = [
         (naive_distance(a, p, "sqeuclidean"), naive_distance(a, n, "sqeuclidean"))
         for a, p, n in zip(*sides, strict=True)

@@ -18,17 +18,28 @@ def exponential(same, different, *, bound):
 
 
 def of_pairs(formula):
-    """Oracle from a formula on the distances of the same pairs and of the different pairs."""
+    """Oracle from a formula on the distances of the same pairs and of the different
+    pairs.
+    """
 
     def of_labels(embeddings, labels, weights, *, distance, mining, **params):
-        return formula(*naive_pairs(naive_table(embeddings, embeddings, distance), labels, mining), **params)
+        return formula(
+            *naive_pairs(naive_table(embeddings, embeddings, distance), labels, mining),
+            **params,
+        )
 
     def of_given_pairs(left, right, same, weights, *, distance, mining, **params):
         pairs = list(zip(naive_paired(left, right, distance), same, strict=True))
-        return formula([d for d, s in pairs if s], [d for d, s in pairs if not s], **params)
+        return formula(
+            [d for d, s in pairs if s], [d for d, s in pairs if not s], **params
+        )
 
-    def of_given_triplets(anchor, positive, negative, weights, *, distance, mining, **params):
-        near, far = (naive_paired(anchor, side, distance) for side in (positive, negative))
+    def of_given_triplets(
+        anchor, positive, negative, weights, *, distance, mining, **params
+    ):
+        near, far = (
+            naive_paired(anchor, side, distance) for side in (positive, negative)
+        )
         return formula(near, far, **params)
 
     return {"labels": of_labels, "pairs": of_given_pairs, "triplets": of_given_triplets}
