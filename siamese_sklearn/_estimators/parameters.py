@@ -18,6 +18,7 @@ from siamese_sklearn._checks import (
     check_number,
     check_option,
 )
+from siamese_sklearn._net import SCHEDULES
 from siamese_sklearn._validation import or_none, parameter
 from siamese_sklearn.losses._resolve import LossLike
 from siamese_sklearn.sampling import SamplerLike
@@ -56,6 +57,11 @@ def _check_sampler(name: str, value: Any) -> None:
         )
 
 
+def _check_lr_schedule(name: str, value: Any) -> None:
+    if not callable(value):
+        check_option(name, value, SCHEDULES)
+
+
 def _check_callbacks(name: str, value: Any) -> None:
     if value is not None and not isinstance(value, list | tuple):
         raise TypeError(
@@ -84,7 +90,7 @@ class SharedParameters:
     """Parameters of all estimators. To add one, declare a field here and use it."""
 
     n_components: int = parameter(
-        32,
+        64,
         "int",
         "Dimension of the embedding.",
         check=partial(check_integer, low=1),
@@ -143,11 +149,25 @@ class SharedParameters:
         check=check_boolean,
         fixed=True,
     )
-    max_epochs: int = parameter(
-        40,
+    purpose: str = parameter(
+        "known_classes",
+        '{"known_classes", "new_classes"}',
+        """The classes that the embedding is for: those of training, which become as compact
+        as can be; or others, which training never sees. For the latter, half of the
+        components are not learned by the network, but computed from the input by a linear
+        map, so that nothing that tells classes apart is lost; how much they weigh is
+        chosen by leaving classes out of a few short trainings. This is ignored for given
+        `Pairs` and `Triplets`, sparse rows, towers and losses that are modules of your
+        own, ``normalize=False``, and fewer than 8 components.""",
+        check=partial(check_option, options=("known_classes", "new_classes")),
+        fixed=True,
+    )
+    max_epochs: int | None = parameter(
+        None,
         "int",
-        "Number of passes over the training data.",
-        check=partial(check_integer, low=1),
+        """Passes over the training data. None makes 20 of them, but at least 400 steps
+        and, apart from a first whole pass, at most 5000.""",
+        check=or_none(partial(check_integer, low=1, also=" or None")),
     )
     batch_size: int = parameter(
         64,
@@ -167,8 +187,18 @@ class SharedParameters:
         `Triplets`.""",
         check=_check_sampler,
     )
+    lr_schedule: str | Callable[[int, int], float] = parameter(
+        "cosine",
+        '{"constant", "cosine", "one_cycle"} or callable',
+        """How the learning rate changes from step to step: it stays; falls to zero along a
+        cosine; or rises first. A callable is called before each step as
+        ``lr_schedule(step, n_steps)``, with the step counted from 0, and returns a factor
+        of all learning rates. Ignored by `partial_fit`, and if `callbacks` hold a skorch
+        ``LRScheduler``.""",
+        check=_check_lr_schedule,
+    )
     lr: float = parameter(
-        5e-4,
+        1e-3,
         "float",
         "Learning rate.",
         check=partial(check_number, low=0, low_open=True),

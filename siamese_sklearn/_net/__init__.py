@@ -6,10 +6,12 @@ from siamese_sklearn._net._build import (
     conclude,
     kept_on_error,
     set_learning_rate,
+    train_briefly,
 )
 from siamese_sklearn._net._device import resolve_device, seeded, threads
 from siamese_sklearn._net._rows import Rows
 from siamese_sklearn._net._run import TrainingRun, Watch
+from siamese_sklearn._net._schedule import SCHEDULES, resolve_schedule
 from siamese_sklearn._net._scorer import (
     DistanceScorer,
     Scorer,
@@ -19,6 +21,7 @@ from siamese_sklearn._net._scorer import (
 )
 
 __all__ = [
+    "SCHEDULES",
     "DistanceScorer",
     "Rows",
     "Scorer",
@@ -32,7 +35,9 @@ __all__ = [
     "kept_on_error",
     "make_scorer",
     "resolve_device",
+    "resolve_schedule",
     "seeded",
     "set_learning_rate",
     "threads",
+    "train_briefly",
 ]

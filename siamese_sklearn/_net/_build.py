@@ -24,6 +24,7 @@ from siamese_sklearn._net._callbacks import (
     snapshot,
 )
 from siamese_sklearn._net._run import BatchIterator, TrainingRun
+from siamese_sklearn._net._schedule import Scheduling
 
 __all__ = [
     "OPTIMIZERS",
@@ -33,6 +34,7 @@ __all__ = [
     "conclude",
     "kept_on_error",
     "set_learning_rate",
+    "train_briefly",
 ]
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
@@ -43,6 +45,7 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
 
 # Order matters: callbacks that read the net after an epoch must see averaged weights.
 _OURS: dict[str, type[Callback]] = {
+    "scheduling": Scheduling,
     "averaging": Averaging,
     "monitor": Monitor,
     "retrieval_stopping": RetrievalStopping,
@@ -230,6 +233,28 @@ def set_learning_rate(net: NeuralNet, lr: float, weight_decay: float) -> None:
     for group in net.optimizer_.param_groups:
         if not group.get(_OWN_LR, False):
             group.update(changed)
+
+
+def train_briefly(net: NeuralNet, run: TrainingRun) -> bool:
+    """Train a net that is only needed to learn something from it.
+
+    Returns
+    -------
+    bool
+        Whether loss and embeddings stayed finite.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C stopped it: skorch swallows that, and the net is worth nothing.
+    """
+    net.partial_fit(run, epochs=run.n_epochs)
+    failed = dict(net.callbacks_)["monitor"].failed_
+    if not failed and (
+        len(net.history) < run.n_epochs or "spread" not in net.history[-1]
+    ):
+        raise KeyboardInterrupt
+    return not failed
 
 
 @contextmanager

@@ -50,12 +50,18 @@ class TrainingRun(Dataset[Any]):
     n_epochs: int
     augment: Callable[[Tensor], Tensor] | None = None
     averaging: float = 0.0  # decay of the moving average of the weights
+    schedule: Callable[[int, int], float] | None = None  # None: as the rates are
     n_towers: int = 1  # that embed each row
     watch: Watch | None = None
     verbose: int = 0
 
     def __len__(self) -> int:
         return len(self.kept)
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the optimizer in all epochs."""
+        return self.n_epochs * self.batches.n_batches
 
     def epoch(self) -> Iterator[tuple[Batch, Tensor]]:
         """Yield (batch, target) for one epoch."""

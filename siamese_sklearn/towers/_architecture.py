@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
+from siamese_sklearn.towers._input_path import InputPath
 from siamese_sklearn.towers._layers import Standardize
 from siamese_sklearn.towers._resolve import TowerLike, make_tower
 from siamese_sklearn.towers._siamese import (
@@ -33,6 +34,7 @@ def make_network(
     n_components: int,
     *,
     normalize: bool,
+    input_path: InputPath | None = None,
 ) -> nn.Module:
     """Build the network and fit its `Standardize` layers to the data.
 
@@ -47,6 +49,8 @@ def make_network(
     n_components : int
     normalize : bool
         Scale embeddings to unit norm.
+    input_path : InputPath, default=None
+        For "siamese" only: takes its width of the components.
 
     Returns
     -------
@@ -82,10 +86,11 @@ def make_network(
             right, lambda: (sides[-1] for sides in slices()), n_components
         )
         return PseudoSiameseNetwork(left, right, n_components, **options)
+    width = n_components - (0 if input_path is None else input_path.width)
     shared = _fitted_tower(
-        tower, lambda: (side for sides in slices() for side in sides), n_components
+        tower, lambda: (side for sides in slices() for side in sides), width
     )
-    return SiameseNetwork(shared, n_components, **options)
+    return SiameseNetwork(shared, n_components, input_path=input_path, **options)
 
 
 def _fitted_tower(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from siamese_sklearn.distances import normalize
+from siamese_sklearn.towers._input_path import InputPath
 
 __all__ = [
     "PseudoSiameseNetwork",
@@ -28,6 +29,9 @@ class SiameseNetwork(nn.Module):
     may_write : bool
         Whether the tower may modify its input in place. Outside of training, the input
         can be the user's own memory, so such a tower then gets a copy.
+    input_path : InputPath, default=None
+        Outside of training, its components stand before those of the tower, and
+        `n_components` counts both.
 
     References
     ----------
@@ -42,9 +46,11 @@ class SiameseNetwork(nn.Module):
         *,
         normalize: bool = True,
         may_write: bool = True,
+        input_path: InputPath | None = None,
     ) -> None:
         super().__init__()
         self.tower = tower
+        self.input_path = input_path
         self.n_components = n_components
         self.normalize = normalize
         self.may_write = may_write
@@ -61,7 +67,10 @@ class SiameseNetwork(nn.Module):
     def embed(self, x: Tensor, side: int = 0) -> Tensor:
         """Embeddings (B, n_components) of rows; both sides have the same tower."""
         del side
-        return _normalized(self.tower(_protected(x, self)), self.normalize)
+        z = _normalized(self.tower(_protected(x, self)), self.normalize)
+        if self.input_path is None or self.training:
+            return z
+        return self.input_path.beside(z, x)
 
 
 class PseudoSiameseNetwork(nn.Module):

@@ -1,0 +1,285 @@
+"""What an embedding keeps of its input, so that it tells apart classes never seen.
+
+Training makes the known classes compact and discards the directions that do not tell
+these apart (neural collapse; Papyan, Han & Donoho 2020), so rows of other classes fall
+onto them. A fixed linear map of the input keeps all directions; it only damps those in
+which rows of one class vary, and which other classes mostly share.
+
+How the input is scaled, how much the map damps, and how much it weighs beside the
+network depends on the data. All three are chosen by leaving out classes.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.decomposition import PCA
+
+from siamese_sklearn._grouping import group_by_class, number_within
+from siamese_sklearn._typing import Array, DoubleArray, IntArray
+from siamese_sklearn.metrics import map_at_r
+from siamese_sklearn.towers import InputPath
+
+__all__ = [
+    "RATIOS",
+    "InputScale",
+    "choose_scale",
+    "class_folds",
+    "learn_input_path",
+    "weight_of",
+]
+
+RATIOS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)  # network : input
+_USUAL_RATIO = 0.5
+_PER_SQUARED_OCTAVE = 0.004  # relative MAP@R that a ratio farther from it has to gain
+
+_SHRINKAGES = (math.inf, 3.0, 1.0, 0.3, 0.1)
+_USUAL = 2  # place in these
+_PER_PLACE = 0.005  # relative MAP@R that a shrinkage farther from it has to gain
+
+_MIN_CLASSES = 4  # to leave out two of them
+_FOLDS = 8
+_MAX_ROWS = 5000  # that the map is learned from
+_MIN_ROWS = 20  # of a class, if there is no room for all classes
+_MAX_NUMBERS = 2**26  # in these rows: 0.5 GB
+_MAX_DIRECTIONS = 128  # principal components that the map is learned in
+_MAX_LEFT_OUT = 300  # rows of the classes left out
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """Rows scaled and reduced to their principal components."""
+
+    mean: DoubleArray  # (d,)
+    to_directions: DoubleArray  # (d, m)
+    rows: DoubleArray  # (n, m)
+
+
+@dataclass(frozen=True)
+class InputScale:
+    """How the input is scaled before it is mapped.
+
+    Attributes
+    ----------
+    alike : bool
+        Scale all features by one factor, or each to unit variance.
+    shrinkage : float
+        The larger, the less the map damps the scatter within classes; infinite for not
+        at all.
+    """
+
+    alike: bool
+    shrinkage: float
+
+
+def choose_scale(
+    X: Array, labels: IntArray, width: int, rng: np.random.Generator
+) -> InputScale:
+    """Choose the scale with the best MAP@R on classes left out.
+
+    Parameters
+    ----------
+    X : array of shape (n, ...)
+    labels : array of shape (n,)
+        Classes as integers.
+    width : int
+        Number of components of the path, at least 2.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    InputScale
+    """
+    rows, labels = _some_rows(X, labels, rng)
+    folds = class_folds(labels, _FOLDS, rng)
+    if not folds:  # a table may mix units, an image does not
+        return InputScale(X.ndim > 2, _SHRINKAGES[_USUAL])
+    merits = np.array(  # (2, n_shrinkages)
+        [
+            _merits(_scaled(rows, alike), labels, width, folds, rng)
+            for alike in (True, False)
+        ]
+    )
+    alike = bool(merits[0].mean() >= merits[1].mean())
+    places = np.abs(np.arange(len(_SHRINKAGES)) - _USUAL)
+    place = int((merits[0 if alike else 1] - _PER_PLACE * places).argmax())
+    return InputScale(alike, _SHRINKAGES[place])
+
+
+def learn_input_path(
+    X: Array,
+    labels: IntArray,
+    width: int,
+    scale: InputScale,
+    rng: np.random.Generator,
+) -> InputPath:
+    """Learn the map of the input.
+
+    With W the scatter within classes and w its mean eigenvalue, rows are mapped by
+    (W + shrinkage w I)^(-1/2), and projected on the leading principal components of
+    the result.
+
+    Parameters
+    ----------
+    X, labels, width, rng
+        As in `choose_scale`.
+    scale : InputScale
+
+    Returns
+    -------
+    InputPath
+
+    References
+    ----------
+    Bar-Hillel, Hertz, Shental & Weinshall, "Learning a Mahalanobis Metric from
+    Equivalence Constraints", JMLR 6, 2005.
+
+    Hatch, Kajarekar & Stolcke, "Within-Class Covariance Normalization for SVM-based
+    Speaker Recognition", Interspeech 2006.
+    """
+    rows, labels = _some_rows(X, labels, rng)
+    scaled = _scaled(rows, scale.alike)
+    whitening = _whitening(scaled.rows, labels, scale.shrinkage)
+    projection, constant = _leading(whitening, scaled.rows, width - 1)
+    return InputPath(
+        torch.from_numpy(scaled.mean.astype(np.float32)),
+        torch.from_numpy((scaled.to_directions @ projection).astype(np.float32)),
+        constant,
+    )
+
+
+def class_folds(
+    labels: IntArray, n_folds: int, rng: np.random.Generator
+) -> list[IntArray]:
+    """Choose classes to leave out, about a third in each fold and at least two.
+
+    Parameters
+    ----------
+    labels : array of shape (n,)
+        Classes as integers from 0.
+    n_folds : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    list of arrays of int
+        Each class of two rows or more is left out about equally often. Empty if there
+        are fewer than four such classes.
+    """
+    classes = np.flatnonzero(np.bincount(labels) > 1)
+    if len(classes) < _MIN_CLASSES:
+        return []
+    size = max(round(len(classes) / 3), 2)
+    turns = -(-n_folds * size // len(classes))
+    order = np.concatenate([rng.permutation(classes) for _ in range(turns)])
+    return [np.unique(order[i * size : (i + 1) * size]) for i in range(n_folds)]
+
+
+def weight_of(curves: DoubleArray) -> float:
+    """Choose the weight of the input from MAP@R on classes left out.
+
+    Parameters
+    ----------
+    curves : array of shape (n_folds, n_ratios)
+        MAP@R at each of `RATIOS`.
+
+    Returns
+    -------
+    float
+        Share of the squared distance that comes from the input.
+    """
+    octaves = np.log2(np.array(RATIOS) / _USUAL_RATIO)
+    floor = np.finfo(np.float64).tiny
+    merit = np.log(np.maximum(curves, floor)).mean(axis=0)
+    ratio = RATIOS[int((merit - _PER_SQUARED_OCTAVE * octaves**2).argmax())]
+    return 1 / (1 + ratio**2)
+
+
+def _some_rows(
+    X: Array, labels: IntArray, rng: np.random.Generator
+) -> tuple[DoubleArray, IntArray]:
+    """Take as many classes as there is room for, and some rows of each.
+
+    Returns flat rows (n, d), and their classes as integers from 0.
+    """
+    room = min(_MAX_ROWS, max(_MAX_NUMBERS // max(X[:1].size, 1), 2))
+    chosen = np.arange(len(labels))
+    if len(labels) > room:
+        order, start, count = group_by_class(labels, rng)
+        classes = rng.permutation(np.flatnonzero(count))
+        size = np.minimum(count, max(room // len(classes), _MIN_ROWS))[classes]
+        fits = np.cumsum(size) <= max(room, size[:2].sum())
+        group, number = number_within(size[fits])
+        chosen = np.sort(order[start[classes[group]] + number])
+    rows = np.asarray(X[chosen], dtype=np.float64).reshape(len(chosen), -1)
+    return rows, np.unique(labels[chosen], return_inverse=True)[1]
+
+
+def _scaled(rows: DoubleArray, alike: bool) -> _Scaled:
+    """Scale rows, and reduce them to their principal components."""
+    mean, spread = rows.mean(axis=0), rows.std(axis=0)
+    common = math.sqrt(np.square(spread).mean()) or 1.0
+    # what rounding to float32 leaves of a constant feature is not spread
+    is_constant = spread <= 1e-6 * np.abs(mean) + np.finfo(np.float32).tiny
+    scale = np.where(is_constant | alike, common, spread)
+    centered = (rows - mean) / scale
+    n_directions = min(_MAX_DIRECTIONS, *rows.shape)
+    pca = PCA(n_directions, random_state=0).fit(centered)
+    directions = pca.components_.T  # (d, m)
+    return _Scaled(mean, directions / scale[:, None], centered @ directions)
+
+
+def _whitening(rows: DoubleArray, labels: IntArray, shrinkage: float) -> DoubleArray:
+    """(W + shrinkage w I)^(-1/2) up to a factor, (m, m)."""
+    if math.isinf(shrinkage):
+        return np.eye(rows.shape[1])
+    count = np.bincount(labels)
+    sums = np.zeros((len(count), rows.shape[1]))
+    np.add.at(sums, labels, rows)
+    within = (rows - sums[labels] / count[labels, None])[count[labels] > 1]
+    variance, vectors = np.linalg.eigh(within.T @ within)
+    variance = np.maximum(variance, 0.0)
+    total = variance.mean() or 1.0
+    return vectors / np.sqrt(variance / total + shrinkage)
+
+
+def _leading(
+    projection: DoubleArray, rows: DoubleArray, width: int
+) -> tuple[DoubleArray, float]:
+    """Leading principal components of the mapped rows, and the mean length of these."""
+    second_moment = projection.T @ (rows.T @ rows / len(rows)) @ projection
+    variance, vectors = np.linalg.eigh(second_moment)
+    leading = vectors[:, ::-1][:, :width]
+    constant = math.sqrt(variance[::-1][:width].sum()) or 1.0
+    return projection @ leading, constant
+
+
+def _merits(
+    scaled: _Scaled,
+    labels: IntArray,
+    width: int,
+    folds: list[IntArray],
+    rng: np.random.Generator,
+) -> DoubleArray:
+    """Mean log of MAP@R on the classes left out, for each shrinkage."""
+    logs: Any = np.zeros((len(folds), len(_SHRINKAGES)))
+    for number, left_out in enumerate(folds):
+        is_out = np.isin(labels, left_out)
+        kept = scaled.rows[~is_out]
+        kept_labels = np.unique(labels[~is_out], return_inverse=True)[1]
+        searched = np.flatnonzero(is_out)
+        if len(searched) > _MAX_LEFT_OUT:
+            searched = rng.choice(searched, _MAX_LEFT_OUT, replace=False)
+        for place, shrinkage in enumerate(_SHRINKAGES):
+            projection = _whitening(kept, kept_labels, shrinkage)
+            projection, constant = _leading(projection, kept, width - 1)
+            mapped = scaled.rows[searched] @ projection
+            lifted = np.column_stack([mapped, np.full(len(mapped), constant)])
+            found = map_at_r(lifted, labels[searched], distance="cosine")
+            logs[number, place] = math.log(max(found, 1e-6))
+    merits: DoubleArray = logs.mean(axis=0)
+    return merits

@@ -1,0 +1,107 @@
+"""Learning-rate schedules, stepped per batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from skorch.callbacks import Callback, LRScheduler
+
+from siamese_sklearn._net._run import TrainingRun
+
+__all__ = ["SCHEDULES", "Schedule", "Scheduling", "resolve_schedule"]
+
+Schedule: TypeAlias = Callable[[int, int], float]
+
+_WARM_UP = 0.3  # fraction of the steps in which one cycle rises
+_START = 0.04  # of the learning rate, where one cycle begins
+
+
+def _constant(step: int, n_steps: int) -> float:
+    return 1.0
+
+
+def _cosine(step: int, n_steps: int) -> float:
+    """Fall from 1 to 0 along half a cosine (Loshchilov & Hutter 2017)."""
+    return 0.5 * (1 + math.cos(math.pi * step / n_steps))
+
+
+def _one_cycle(step: int, n_steps: int) -> float:
+    """Rise to 1, then fall to 0, each along half a cosine (Smith & Topin 2019)."""
+    top = _WARM_UP * n_steps
+    if step < top:
+        return _START + (1 - _START) * 0.5 * (1 - math.cos(math.pi * step / top))
+    return 0.5 * (1 + math.cos(math.pi * (step - top) / (n_steps - top)))
+
+
+SCHEDULES: dict[str, Schedule] = {
+    "constant": _constant,
+    "cosine": _cosine,
+    "one_cycle": _one_cycle,
+}
+
+
+def resolve_schedule(
+    lr_schedule: str | Schedule, callbacks: list[Any] | None
+) -> Schedule | None:
+    """Look up a schedule; None if the rates stay, or a callback of the user sets them.
+
+    Parameters
+    ----------
+    lr_schedule : str or callable
+        A name in `SCHEDULES`, or a schedule.
+    callbacks : list of skorch callbacks or None
+        Callbacks of the user, which may be classes, instances or (name, callback).
+    """
+    for given in callbacks or []:
+        callback = given[1] if isinstance(given, tuple) else given
+        if callback is LRScheduler or isinstance(callback, LRScheduler):
+            return None
+    if callable(lr_schedule):
+        return lr_schedule
+    return None if lr_schedule == "constant" else SCHEDULES[lr_schedule]
+
+
+class Scheduling(Callback):
+    """Multiplies the learning rates before every step by what the schedule says.
+
+    After training the rates are what they were, so that training can continue.
+
+    References
+    ----------
+    Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts", ICLR
+    2017.
+
+    Smith & Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large
+    Learning Rates", Artificial Intelligence and Machine Learning for Multi-Domain
+    Operations Applications, SPIE 2019.
+    """
+
+    def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
+        """Record the learning rates."""
+        self.schedule_ = X.schedule
+        self.step_, self.n_steps_ = 0, X.n_steps
+        self.rates_ = [group["lr"] for group in net.optimizer_.param_groups]
+
+    def on_batch_begin(self, net: Any, training: bool = True, **kwargs: Any) -> None:
+        """Set the learning rates of the step."""
+        if self.schedule_ is None or not training:
+            return
+        factor = self.schedule_(self.step_, self.n_steps_)
+        for group, rate in zip(net.optimizer_.param_groups, self.rates_, strict=True):
+            group["lr"] = factor * rate
+        self.step_ += 1
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        """Put the learning rates back."""
+        if self.schedule_ is not None:
+            for group, rate in zip(
+                net.optimizer_.param_groups, self.rates_, strict=True
+            ):
+                group["lr"] = rate
+        self.release()
+
+    def release(self) -> None:
+        """Drop what is only needed in training."""
+        self.schedule_, self.rates_ = None, []
