@@ -140,5 +140,19 @@ def test_reference_lists_every_public_name():
     assert sorted(names - listed) == []
 
 
+def test_linked_names_of_other_projects_exist():
+    """Their pages cannot be opened here, but what the pages are about can be imported."""
+    inventories = sorted((ROOT / "docs" / "inventories").glob("*.txt"))
+    assert inventories
+    importlib.import_module("sklearn.experimental.enable_halving_search_cv")
+    for inventory in inventories:
+        version, _, _, *lines = inventory.read_text().splitlines()
+        assert version == "# Sphinx inventory version 1"  # its body is plain text
+        names = [line.split()[0] for line in lines]
+        assert names == sorted(set(names))
+        for name in names:
+            pkgutil.resolve_name(name)
+
+
 def test_comparison_counts_the_losses_of_the_registry():
     assert f"| {len(LOSSES)} losses |" in (ROOT / "docs" / "comparison.md").read_text()
