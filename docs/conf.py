@@ -7,16 +7,12 @@ import os
 import sys
 from pathlib import Path
 
-# The gallery looks up all names that scripts import, also if it does not run them.
-from sklearn.experimental import enable_halving_search_cv  # noqa: F401
-
 DOCS = Path(__file__).resolve().parent
 EXAMPLES = DOCS.parent / "examples"
 sys.path[:0] = [str(DOCS / "_ext"), str(EXAMPLES)]
 
 from gallery import scripts_to_run  # noqa: E402
 from gallery_data import reduced  # noqa: E402
-from linked_types import linked_types  # noqa: E402
 
 import siamese_sklearn  # noqa: E402
 
@@ -33,6 +29,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "linked_types",
     "links_by_last_name",
     "own_methods",
     "plain_docstrings",
@@ -77,8 +74,7 @@ autodoc_typehints = "none"  # the docstrings tell the types
 toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False  # the template of classes lists them
 numpydoc_xref_param_type = True
-numpydoc_xref_aliases = linked_types()
-numpydoc_xref_ignore = "all"  # words that are no aliases
+numpydoc_xref_ignore = "all"  # words that linked_types does not know
 
 sphinx_gallery_conf = {
     "examples_dirs": str(EXAMPLES),
@@ -110,8 +106,7 @@ html_theme_options = {
     "footer_end": [],
     "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
 }
-WITHOUT_SIDEBAR = ["index", "installation", "comparison", "benchmarks", "contributing"]
-html_sidebars = {page: [] for page in WITHOUT_SIDEBAR}
+html_sidebars = {page: [] for page in ("index", "installation", "comparison", "benchmarks", "contributing")}
 if reduced(False, True):
     html_theme_options["announcement"] = (
         "The gallery ran in reduced form, on little data: its figures mean nothing."

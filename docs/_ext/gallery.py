@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 import gallery_data
+
+# Scripts that are not run are searched for names that need this import.
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sphinx.util.logging import getLogger
 from sphinx_gallery.sorting import FileNameSortKey
 

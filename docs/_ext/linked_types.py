@@ -1,13 +1,14 @@
-"""Which words in the types of parameters are links, for ``numpydoc_xref_aliases``."""
+"""Which words in the types of parameters are links: ``numpydoc_xref_aliases``."""
 
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 from numpydoc.xref import DEFAULT_LINKS
 from own_methods import public_modules
-
-__all__ = ["linked_types"]
+from sphinx.application import Sphinx
+from sphinx.config import Config
 
 TYPES = {
     "array": "numpy.ndarray",
@@ -33,15 +34,24 @@ TYPES = {
 }
 
 
-def linked_types() -> dict[str, str]:
-    """Types of other projects, and classes of this package; int and str are text."""
+_BEFORE_NUMPYDOC = 400  # which connects with the default priority of 500
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the extension."""
+    app.connect("config-inited", _link, priority=_BEFORE_NUMPYDOC)
+    return {"version": "1", "parallel_read_safe": True}
+
+
+def _link(app: Sphinx, config: Config) -> None:
+    """Link types of other projects and classes of this package; int and str stay text."""
     classes = {
         name
         for module in public_modules()
         for name in module.__all__
         if inspect.isclass(getattr(module, name))
     }
-    return {
+    config.numpydoc_xref_aliases = {
         **{word: word for word in DEFAULT_LINKS},
         **{word: f":obj:`{word} <{target}>`" for word, target in TYPES.items()},
         **{name: f":obj:`{name}`" for name in classes},

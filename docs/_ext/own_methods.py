@@ -13,8 +13,6 @@ from sphinx.config import Config
 
 import siamese_sklearn
 
-__all__ = ["public_modules", "setup"]
-
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the extension."""
