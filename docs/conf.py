@@ -29,6 +29,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "gallery_thumbnails",
     "linked_types",
     "links_by_last_name",
     "own_methods",
