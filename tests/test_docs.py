@@ -2,12 +2,12 @@
 
 import ast
 import importlib
-import inspect
 import pkgutil
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import FunctionType
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -27,7 +27,8 @@ PUBLIC_MODULES = [
 # ```python shows code, ```{code-cell} python also its output. The options of a cell are
 # lines of ":name: value", or YAML between two lines of three hyphens.
 BLOCK = re.compile(
-    r"^```(?:python|\{code-cell\} python)\n(?:---\n.*?^---\n|(?::[^\n]*\n)+)?(.*?)^```$",
+    r"^```(?:python|\{code-cell\} python)\n"
+    r"(?:---\n.*?^---\n|(?::[^\n]*\n)+)?(.*?)^```$",
     flags=re.MULTILINE | re.DOTALL,
 )
 QUOTED_BLOCK = re.compile(r"^````.*?^````$", flags=re.MULTILINE | re.DOTALL)
@@ -39,7 +40,8 @@ def code_blocks(page):
 
 
 PAGES = [page for page in WRITTEN if code_blocks(page)]
-WITH_CELLS = [page for page in PAGES if page.read_text().startswith("---\nfile_format: mystnb")]
+FRONT = "---\nfile_format: mystnb"
+WITH_CELLS = [page for page in PAGES if page.read_text().startswith(FRONT)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -125,19 +127,37 @@ def test_readme_names_exactly_two_commands():
     assert [len(command.strip().splitlines()) for command in commands] == [1, 1]
 
 
+def listed_in_reference():
+    """(module, name) of everything that has a page in the reference."""
+    module = None
+    for page in sorted((ROOT / "docs" / "api").glob("*.md")):
+        for line in page.read_text().splitlines():
+            if found := re.fullmatch(r"\.\. (?:current)?module:: (\S+)", line):
+                module = found[1]
+            elif re.fullmatch(r"   \w+", line):
+                yield module, line.strip()
+
+
 def test_reference_lists_every_public_name():
-    """Functions and classes of the public modules; constants and types are named in the text."""
-    pages = "\n".join(page.read_text() for page in sorted((ROOT / "docs" / "api").glob("*.md")))
-    modules = [importlib.import_module(f"siamese_sklearn.{info.name}") for info in PUBLIC_MODULES]
-    assert modules
-    names = {
+    """Functions and classes of the public modules; the text names constants and types."""
+    names = [f"siamese_sklearn.{info.name}" for info in PUBLIC_MODULES]
+    assert names
+    modules = [siamese_sklearn, *map(importlib.import_module, names)]
+    public = {
         name
-        for module in (siamese_sklearn, *modules)
+        for module in modules
         for name in module.__all__
-        if inspect.isclass(getattr(module, name)) or inspect.isfunction(getattr(module, name))
+        if isinstance(getattr(module, name), type | FunctionType)
     }
-    listed = set(re.findall(r"^   (\w+)$", pages, flags=re.MULTILINE))
-    assert sorted(names - listed) == []
+    assert sorted(public - {name for _, name in listed_in_reference()}) == []
+
+
+def test_reference_lists_only_what_exists():
+    missing = []
+    for module, name in listed_in_reference():
+        if not hasattr(importlib.import_module(module), name):
+            missing.append(f"{module}.{name}")
+    assert missing == []
 
 
 def test_linked_names_of_other_projects_exist():
