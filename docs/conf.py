@@ -86,6 +86,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "reset_modules": ("matplotlib",),
     "capture_repr": (),
+    "image_srcset": ["2x"],  # sharp on dense screens, and on narrow ones when zoomed
     "backreferences_dir": "api/backreferences",
     "doc_module": ("siamese_sklearn",),
     "remove_config_comments": True,

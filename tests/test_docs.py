@@ -160,6 +160,12 @@ def test_reference_lists_only_what_exists():
     assert missing == []
 
 
+def test_every_script_of_the_gallery_has_a_thumbnail():
+    thumbnails = (ROOT / "docs" / "_static" / "thumbnails").glob("*.png")
+    scripts = [script.stem for script in (ROOT / "examples").glob("plot_*.py")]
+    assert sorted(scripts) == sorted(thumbnail.stem for thumbnail in thumbnails)
+
+
 def test_linked_names_of_other_projects_exist():
     """Their pages cannot be opened here, but what the pages are about can be imported."""
     inventories = sorted((ROOT / "docs" / "inventories").glob("*.txt"))

@@ -43,7 +43,8 @@ def offline(tmp_path_factory):
     ignore = shutil.ignore_patterns(*built)
     shutil.copytree(ROOT / "docs", folder / "docs", ignore=ignore)
     shutil.copytree(ROOT / "examples", folder / "examples")
-    shutil.copy(ROOT / "CHANGELOG.md", folder)
+    for page in ROOT.glob("*.md"):  # which pages of docs include
+        shutil.copy(page, folder)
     (folder / "data").mkdir()
     (folder / "site").mkdir()
     (folder / "site" / "sitecustomize.py").write_text(WITHOUT_NETWORK)
