@@ -140,6 +140,7 @@ def plot_patch_matching(pairs_test: Any, same_test: Array) -> None:
 def plot_binary_codes(X_train: Array, y_train: Array, bits: Array) -> None:
     """Two threes and two sevens, and their codes."""
     axes = plt.subplots(4, 2, width_ratios=[1, 5])[1]
+    plt.gcf().get_layout_engine().set(h_pad=0.1)
     rows = [np.flatnonzero(y_train == digit)[n] for digit in (3, 7) for n in (0, 1)]
     for (image, code), row in zip(axes, rows, strict=True):
         _draw_image(image, -X_train[row].reshape(28, 28))
