@@ -66,8 +66,8 @@ def test_code_cells_are_formatted(tmp_path):
     for page in WITH_CELLS:
         copy = "\n\n".join(f"```python\n{block}```" for block in code_blocks(page))
         (tmp_path / page.name).write_text(copy + "\n")
-    options = ["--diff", "--line-length=88", f"--config={ROOT / 'pyproject.toml'}"]
-    command = [sys.executable, "-m", "ruff", "format", *options, tmp_path]
+    config = f"--config={ROOT / 'pyproject.toml'}"
+    command = [sys.executable, "-m", "ruff", "format", "--diff", config, tmp_path]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 

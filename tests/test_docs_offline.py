@@ -1,6 +1,6 @@
 """The documentation builds on a machine that has neither the data nor a network.
 
-Needs the extra "docs". The builds do not run the cells of the guide, which need no data.
+Needs the extra "docs". The builds leave out the cells of the guide, which need no data.
 """
 
 import os

@@ -44,7 +44,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _link(app: Sphinx, config: Config) -> None:
-    """Link types of other projects and classes of this package; int and str stay text."""
+    """Link types of other projects, and classes of this package; int stays text."""
     classes = {
         name
         for module in public_modules()
