@@ -5,6 +5,9 @@ size. They are part of the repository, so that a page has one also where its scr
 not run. Each script runs here until it has computed what its drawing shows, which takes
 about half an hour for all.
 
+The faces are those of AT&T Laboratories Cambridge, the characters those of Omniglot
+(Lake et al. 2015), the patches those of the photographs that come with scikit-learn.
+
 Run: python docs/thumbnails.py [names such as plot_mnist_digits]
 """
 
