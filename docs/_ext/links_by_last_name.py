@@ -26,7 +26,8 @@ def _resolve(
         return None
     domain = env.get_domain("py")
     assert isinstance(domain, PythonDomain)
-    ending = "." + node["reftarget"]
+    # siamese_sklearn.TripletLoss has its page as siamese_sklearn.losses.TripletLoss
+    ending = "." + node["reftarget"].removeprefix("siamese_sklearn.")
     found = [
         (name, entry)
         for name, entry in domain.objects.items()
