@@ -1,4 +1,4 @@
-"""Make embedding.png, the picture of the first page and of the README: digits that training has not seen.
+"""Make embedding.png, the picture of the first page and of the README: unseen digits.
 
 Run: python docs/embedding_picture.py
 """
@@ -18,10 +18,17 @@ from siamese_sklearn import SiameseEmbedder
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
 planar = SiameseEmbedder(
-    n_components=2, loss="contrastive", margin=1.0, normalize=False, device="cpu", random_state=0
+    n_components=2,
+    loss="contrastive",
+    margin=1.0,
+    normalize=False,
+    device="cpu",
+    random_state=0,
 )
 maps = {
-    "Pixels, two principal components": PCA(2, random_state=0).fit(X_train).transform(X_test),
+    "Pixels, two principal components": PCA(2, random_state=0)
+    .fit(X_train)
+    .transform(X_test),
     "Siamese embedding, n_components=2": planar.fit(X_train, y_train).transform(X_test),
 }
 
@@ -37,7 +44,12 @@ for ax, (title, points) in zip(axes, maps.items(), strict=True):
             weight="bold",
             ha="center",
             va="center",
-            bbox={"boxstyle": "circle,pad=0.15", "facecolor": "white", "alpha": 0.8, "linewidth": 0},
+            bbox={
+                "boxstyle": "circle,pad=0.15",
+                "facecolor": "white",
+                "alpha": 0.8,
+                "linewidth": 0,
+            },
         )
     ax.set_title(title, fontsize=13)
     ax.set(xticks=[], yticks=[])

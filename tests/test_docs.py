@@ -2,12 +2,12 @@
 
 import ast
 import importlib
-import inspect
 import pkgutil
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import FunctionType
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -33,7 +33,8 @@ PUBLIC_MODULES = [
 # ```python shows code, ```{code-cell} python also its output. The options of a cell are
 # lines of ":name: value", or YAML between two lines of three hyphens.
 BLOCK = re.compile(
-    r"^```(?:python|\{code-cell\} python)\n(?:---\n.*?^---\n|(?::[^\n]*\n)+)?(.*?)^```$",
+    r"^```(?:python|\{code-cell\} python)\n"
+    r"(?:---\n.*?^---\n|(?::[^\n]*\n)+)?(.*?)^```$",
     flags=re.MULTILINE | re.DOTALL,
 )
 QUOTED_BLOCK = re.compile(r"^````.*?^````$", flags=re.MULTILINE | re.DOTALL)
@@ -78,8 +79,8 @@ def test_code_cells_are_formatted(tmp_path):
     for page in WITH_CELLS:
         copy = "\n\n".join(f"```python\n{block}```" for block in code_blocks(page))
         (tmp_path / page.name).write_text(copy + "\n")
-    options = ["--diff", "--line-length=88", f"--config={ROOT / 'pyproject.toml'}"]
-    command = [sys.executable, "-m", "ruff", "format", *options, tmp_path]
+    config = f"--config={ROOT / 'pyproject.toml'}"
+    command = [sys.executable, "-m", "ruff", "format", "--diff", config, tmp_path]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 
@@ -154,35 +155,57 @@ def test_readme_names_exactly_two_commands():
     assert [len(command.strip().splitlines()) for command in commands] == [1, 1]
 
 
-def listed(pages):
-    """Pairs of a module and a name that the summaries of reference pages list."""
+def listed_in_reference():
+    """(module, name) of everything that has a page in the reference."""
     module = None
-    for line in "\n".join(page.read_text() for page in pages).splitlines():
-        if line.startswith(".. currentmodule:: "):
-            module = line.split(":: ")[1]
-        elif re.fullmatch(r" {3}\w+", line):
-            yield module, line.strip()
+    for page in sorted((ROOT / "docs" / "api").glob("*.md")):
+        for line in page.read_text().splitlines():
+            if found := re.fullmatch(r"\.\. (?:current)?module:: (\S+)", line):
+                module = found[1]
+            elif re.fullmatch(r"   \w+", line):
+                yield module, line.strip()
 
 
-def test_reference_lists_every_public_name_and_no_other():
-    """Functions and classes of the public modules; constants and types are named in the
-    text.
-    """
-    pairs = set(listed(sorted((ROOT / "docs" / "api").glob("*.md"))))
-    modules = [
-        importlib.import_module(f"siamese_sklearn.{info.name}")
-        for info in PUBLIC_MODULES
-    ]
-    assert modules
+def test_reference_lists_every_public_name():
+    """Functions and classes of the public modules; the text names constants and types."""
+    names = [f"siamese_sklearn.{info.name}" for info in PUBLIC_MODULES]
+    assert names
+    modules = [siamese_sklearn, *map(importlib.import_module, names)]
     public = {
-        (module.__name__, name)
-        for module in (siamese_sklearn, *modules)
+        name
+        for module in modules
         for name in module.__all__
-        if inspect.isclass(getattr(module, name))
-        or inspect.isfunction(getattr(module, name))
+        if isinstance(getattr(module, name), type | FunctionType)
     }
-    assert sorted({name for _, name in public} - {name for _, name in pairs}) == []
-    assert sorted(pairs - public) == []
+    assert sorted(public - {name for _, name in listed_in_reference()}) == []
+
+
+def test_reference_lists_only_what_exists():
+    missing = []
+    for module, name in listed_in_reference():
+        if not hasattr(importlib.import_module(module), name):
+            missing.append(f"{module}.{name}")
+    assert missing == []
+
+
+def test_every_script_of_the_gallery_has_a_thumbnail():
+    thumbnails = (ROOT / "docs" / "_static" / "thumbnails").glob("*.png")
+    scripts = [script.stem for script in (ROOT / "examples").glob("plot_*.py")]
+    assert sorted(scripts) == sorted(thumbnail.stem for thumbnail in thumbnails)
+
+
+def test_linked_names_of_other_projects_exist():
+    """Their pages cannot be opened here, but what the pages are about can be imported."""
+    inventories = sorted((ROOT / "docs" / "inventories").glob("*.txt"))
+    assert inventories
+    importlib.import_module("sklearn.experimental.enable_halving_search_cv")
+    for inventory in inventories:
+        version, _, _, *lines = inventory.read_text().splitlines()
+        assert version == "# Sphinx inventory version 1"  # its body is plain text
+        names = [line.split()[0] for line in lines]
+        assert names == sorted(set(names))
+        for name in names:
+            pkgutil.resolve_name(name)
 
 
 def test_comparison_counts_the_losses_of_the_registry():

@@ -1,4 +1,4 @@
-"""Links from docstrings to objects named without their module, such as `TripletLoss` or `make_pairs`."""
+"""Links from docstrings to objects named without module, such as `TripletLoss`."""
 
 from __future__ import annotations
 
@@ -21,18 +21,22 @@ def setup(app: Sphinx) -> dict[str, Any]:
 def _resolve(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element
 ) -> nodes.reference | None:
-    """Link to the one object of the package whose name ends in the target, if there is exactly one."""
+    """Link to the object whose name ends in the target, if there is exactly one."""
     if node.get("refdomain") != "py" or not node["reftarget"]:
         return None
     domain = env.get_domain("py")
     assert isinstance(domain, PythonDomain)
-    ending = "." + node["reftarget"]
+    # siamese_sklearn.TripletLoss has its page as siamese_sklearn.losses.TripletLoss
+    ending = "." + node["reftarget"].removeprefix("siamese_sklearn.")
     found = [
         (name, entry)
         for name, entry in domain.objects.items()
-        if name.endswith(ending) and entry.objtype in ("class", "function") and not entry.aliased
+        if name.endswith(ending)
+        and entry.objtype in ("class", "function")
+        and not entry.aliased
     ]
     if len(found) != 1:
         return None
     name, entry = found[0]
-    return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, contnode, name)
+    target = entry.docname, entry.node_id
+    return make_refnode(app.builder, node["refdoc"], *target, contnode, name)

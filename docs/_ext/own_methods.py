@@ -1,10 +1,11 @@
-"""For the templates of the reference: which methods of each class this package itself defines."""
+"""For the templates of the reference: which methods of a class this package defines."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import pkgutil
+from types import ModuleType
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -20,14 +21,19 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _add_to_templates(app: Sphinx, config: Config) -> None:
-    public = (f"siamese_sklearn.{info.name}" for info in pkgutil.iter_modules(siamese_sklearn.__path__))
-    modules = [siamese_sklearn, *(importlib.import_module(name) for name in public if "._" not in name)]
     config.autosummary_context["own_methods"] = {
         f"{module.__name__}.{name}": _own_methods(value)
-        for module in modules
+        for module in public_modules()
         for name, value in vars(module).items()
         if inspect.isclass(value)
     }
+
+
+def public_modules() -> list[ModuleType]:
+    """Return the package and its public modules."""
+    names = [info.name for info in pkgutil.iter_modules(siamese_sklearn.__path__)]
+    public = [f"siamese_sklearn.{name}" for name in names if not name.startswith("_")]
+    return [siamese_sklearn, *map(importlib.import_module, public)]
 
 
 def _own_methods(of: type) -> list[str]:

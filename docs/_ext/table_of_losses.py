@@ -1,4 +1,4 @@
-"""Directive ``table-of-losses``: one row for each loss of the registry, out of its class and docstring."""
+"""Directive ``table-of-losses``: a row for each loss, from its class and docstring."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def _takes(spec: type[LossSpec]) -> list[str]:
         for name, values in taken.items()
         if values
     ]
-    return [*lines, "classes, given pairs, triplets" if spec.takes_tuples else "classes"]
+    data = "classes, given pairs, triplets" if spec.takes_tuples else "classes"
+    return [*lines, data]
 
 
 def _source(references: list[str]) -> str:
@@ -65,6 +66,7 @@ def _source(references: list[str]) -> str:
 
 
 def _authors_and_year(entry: str) -> str:
-    authors, year = entry.partition(', "')[0], re.findall(r"\b(?:19|20)\d\d\b", entry)[-1]
+    authors = entry.partition(', "')[0]
+    year = re.findall(r"\b(?:19|20)\d\d\b", entry)[-1]
     names = re.split(r", | & ", authors)
     return f"{authors if len(names) <= 3 else names[0] + ' et al.'} {year}"
