@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.sparse import issparse
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -22,6 +23,11 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from siamese_sklearn._estimators.input_path import (
+    choose_scale,
+    choose_weight,
+    learn_input_path,
+)
 from siamese_sklearn._estimators.parameters import SharedParameters
 from siamese_sklearn._estimators.training_data import TrainingData
 from siamese_sklearn._net import (
@@ -35,9 +41,12 @@ from siamese_sklearn._net import (
     embed,
     kept_on_error,
     resolve_device,
+    resolve_schedule,
     seeded,
     set_learning_rate,
     threads,
+    train_briefly,
+    usual_epochs,
 )
 from siamese_sklearn._typing import Array, FloatArray, IntArray
 from siamese_sklearn._validation import (
@@ -54,6 +63,8 @@ from siamese_sklearn._validation import (
     keep_fitted_state,
 )
 from siamese_sklearn.augmentation import ImageAugmenter
+from siamese_sklearn.distances import RankedByEuclidean
+from siamese_sklearn.heads import DistanceHead
 from siamese_sklearn.losses import LOSSES, LogitLoss, TupleLoss
 from siamese_sklearn.losses._resolve import make_loss
 from siamese_sklearn.pairs import Pairs, Triplets
@@ -63,10 +74,14 @@ from siamese_sklearn.sampling import (
     ShuffledBatches,
     make_batches,
 )
+from siamese_sklearn.towers import InputPath
 from siamese_sklearn.towers._architecture import make_network
 from siamese_sklearn.towers._resolve import is_cnn
 
 __all__ = ["SiameseBase"]
+
+_MIN_TO_KEEP_INPUT = 8  # components, of which half are learned
+_MIN_BRIEF_STEPS = 75  # of the trainings that choose the weight of the input
 
 
 def _has_embedding(estimator: SiameseBase) -> bool:
@@ -95,6 +110,8 @@ class SiameseBase(  # type: ignore[call-arg]
     # differ from those of the left.
     net_: Any = field(init=False)
     n_iter_: int = field(init=False)
+    n_steps_: int = field(init=False)
+    input_weight_: float = field(init=False)
     _built_with: dict[str, str] = field(init=False)
     _split_seed: int = field(init=False)
     _class_order: Array | None = field(default=None, init=False)
@@ -284,14 +301,16 @@ class SiameseBase(  # type: ignore[call-arg]
         X: Any,
         y: Any,
         *,
-        n_epochs: int,
+        n_epochs: int | None,
         continues: bool,
-        early_stopping: bool,
+        is_whole: bool,
         known_classes: Sequence[npt.ArrayLike] = (),
     ) -> Iterator[tuple[Any, TrainingRun]]:
         """Check everything, yield the net to train, and learn the rest after the block.
 
-        If anything raises, the estimator keeps its previous state.
+        A whole training follows `lr_schedule` and may stop early; otherwise it is one
+        of many on parts of the data. If anything raises, the estimator keeps its
+        previous state.
         """
         with keep_fitted_state(self):
             check_parameters(self)
@@ -311,6 +330,7 @@ class SiameseBase(  # type: ignore[call-arg]
             with seeded(seed + n_done, device), threads(self.n_threads):
                 # Rows held out by the first fit stay held out when training continues.
                 split_rng = np.random.default_rng(self._split_seed)
+                early_stopping = is_whole and self.early_stopping
                 kept, held = self._hold_out(data, early_stopping, split_rng)
                 watch = None
                 if early_stopping:
@@ -318,12 +338,20 @@ class SiameseBase(  # type: ignore[call-arg]
                         self._measure(data, kept, held, device, split_rng),
                         self.n_iter_no_change,
                     )
-                rows = Rows(*data.sides, device=device)
-                net = self.net_ if continues else self._build_net(rows, data, device)
-                _check_loss(net.criterion_, self, data)
+                run = self._run(data, kept, device, rng, n_epochs=n_epochs)
+                run.watch, run.verbose = watch, int(self.verbose)
+                if is_whole:
+                    run.schedule = resolve_schedule(self.lr_schedule, self.callbacks)
                 if continues:
+                    net = self.net_
                     set_learning_rate(net, self.lr, self.weight_decay)
-                run = self._run(rows, data, kept, rng, n_epochs, watch)
+                else:
+                    path = None
+                    if self._keeps_input(data):
+                        path = self._input_path(data.take(kept), run, weigh=is_whole)
+                    n_classes = len(self.classes_) if data.kind == "rows" else 2
+                    net = self._build_net(run, n_classes, path, self.callbacks)
+                _check_loss(net.criterion_, self, data)
                 with kept_on_error(net):
                     yield net, run
                     conclude(net, run, n_done)
@@ -332,6 +360,9 @@ class SiameseBase(  # type: ignore[call-arg]
                         net.history,
                         len(net.history),
                     )
+                    self.n_steps_ = run.n_steps
+                    path = getattr(net.module_, "input_path", None)
+                    self.input_weight_ = 0.0 if path is None else float(path.weight)
                     self._learn_from(data, kept, held, rng)
 
     def _forget_fit(self) -> None:
@@ -380,42 +411,106 @@ class SiameseBase(  # type: ignore[call-arg]
         number = by_name[np.searchsorted(self.classes_, data.classes)]
         return replace(data, target=number[data.target])
 
-    def _build_net(self, rows: Rows, data: TrainingData, device: torch.device) -> Any:
+    def _build_net(
+        self,
+        run: TrainingRun,
+        n_classes: int,
+        path: InputPath | None,
+        callbacks: list[Any] | None,
+    ) -> Any:
         network = make_network(
             self.architecture,
             self.tower,
-            lambda: (rows.sides(part) for part in rows.slices()),
+            lambda: (run.rows.sides(part) for part in run.rows.slices()),
             self.n_components,
             normalize=self.normalize,
+            input_path=path,
         )
-        n_classes = len(self.classes_) if data.kind == "rows" else 2
+        width = self.n_components - (0 if path is None else path.width)
+        return build_net(
+            network,
+            self._loss(n_classes, width),
+            optimizer=self.optimizer,
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            callbacks=callbacks,
+            net_params=self.net_params,
+            device=run.rows.device,
+        )
+
+    def _loss(self, n_classes: int, n_components: int) -> nn.Module:
         given = {
             "margin": self.margin,
             "distance": self.distance,
             "mining": self.mining,
             "head": self.head,
         }
-        return build_net(
-            network,
-            make_loss(self.loss, LOSSES, n_classes, self.n_components, **given),
-            max_epochs=self.max_epochs,
-            optimizer=self.optimizer,
-            lr=self.lr,
-            weight_decay=self.weight_decay,
-            callbacks=self.callbacks,
-            net_params=self.net_params,
-            device=device,
-        )
+        return make_loss(self.loss, LOSSES, n_classes, n_components, **given)
+
+    def _keeps_input(self, data: TrainingData) -> bool:
+        """Whether a part of the embedding is computed from the input.
+
+        The whole has to be compared by angle, as its parts are.
+        """
+        if (
+            self.purpose == "known_classes"
+            or data.kind != "rows"
+            or issparse(data.sides[0])
+            or self.architecture != "siamese"
+            or not self.normalize
+            or self.n_components < _MIN_TO_KEEP_INPUT
+            or isinstance(self.tower, nn.Module)
+            or isinstance(self.loss, nn.Module | tuple)
+        ):
+            return False
+        loss = self._loss(len(self.classes_), self.n_components)
+        is_binary = getattr(loss, "binary", False)
+        is_learned = not isinstance(getattr(loss, "head", None), DistanceHead | None)
+        by_angle = isinstance(loss.distance, RankedByEuclidean)
+        return by_angle and not is_binary and not is_learned
+
+    def _input_path(
+        self, data: TrainingData, run: TrainingRun, *, weigh: bool
+    ) -> InputPath:
+        """Learn the map of the input, and choose its weight by brief trainings."""
+        (X,), labels, rng, device = data.sides, data.target, run.rng, run.rows.device
+        width = self.n_components // 2
+        scale = choose_scale(X, labels, width, rng)
+        path = learn_input_path(X, labels, width, scale, rng)
+        if not weigh:
+            return path
+        n_steps = min(run.n_steps, max(run.n_steps // 8, _MIN_BRIEF_STEPS))
+
+        def embedded(known: IntArray, out: IntArray) -> FloatArray | None:
+            """Train briefly on the rows `known`, and embed the rows `out`."""
+            classes, target = np.unique(labels[known], return_inverse=True)
+            part = replace(data.take(known), target=target)
+            brief = self._run(part, np.arange(len(known)), device, rng, n_steps=n_steps)
+            brief.schedule = run.schedule
+            net = self._build_net(
+                brief,
+                len(classes),
+                learn_input_path(X[known], target, width, scale, rng),
+                callbacks=None,
+            )
+            is_good = train_briefly(net, brief)
+            return embed(net, Rows(X[out], device=device)) if is_good else None
+
+        n_rows = n_steps * self.batch_size
+        path.weight.fill_(choose_weight(labels, width, embedded, n_rows, rng))
+        return path
 
     def _run(
         self,
-        rows: Rows,
         data: TrainingData,
         kept: IntArray,
+        device: torch.device,
         rng: np.random.Generator,
-        n_epochs: int,
-        watch: Watch | None,
+        *,
+        n_epochs: int | None = None,
+        n_steps: int | None = None,
     ) -> TrainingRun:
+        """Make a run of `n_epochs`, of at least `n_steps`, or of the usual length."""
         batches: Batches
         if data.kind == "rows":
             batches = make_batches(self.sampler, data.target[kept], self.batch_size)
@@ -423,10 +518,14 @@ class SiameseBase(  # type: ignore[call-arg]
                 batches = PairedBatches(data.target[kept], self.batch_size, batches)
         else:
             batches = ShuffledBatches(len(kept), self.batch_size)
+        if n_epochs is None:
+            n_epochs = usual_epochs(batches.n_batches)
+        if n_steps is not None:
+            n_epochs = -(-n_steps // batches.n_batches)
         pass_both = data.kind == "rows" and self.architecture == "pseudo_siamese"
         return TrainingRun(
-            rows,
-            torch.from_numpy(data.target).to(rows.device),
+            Rows(*data.sides, device=device),
+            torch.from_numpy(data.target).to(device),
             kept,
             batches,
             rng,
@@ -434,8 +533,6 @@ class SiameseBase(  # type: ignore[call-arg]
             augment=self._augmenter(data),
             averaging=self.weight_averaging,
             n_towers=2 if pass_both else 1,
-            watch=watch,
-            verbose=int(self.verbose),
         )
 
     def _augmenter(self, data: TrainingData) -> Callable[[Tensor], Tensor] | None:

@@ -55,6 +55,10 @@ class SiameseEmbedder(SiameseBase):
         in seconds.
     n_iter_ : int
         Number of epochs trained.
+    n_steps_ : int
+        Number of steps that the last call planned, one per batch.
+    input_weight_ : float
+        Share of the squared distances that comes from the input, see `purpose`.
     input_shape_ : tuple of int
         Shape of one row.
     n_features_in_ : int
@@ -136,7 +140,7 @@ class SiameseEmbedder(SiameseBase):
             y,
             n_epochs=self.max_epochs,
             continues=continues,
-            early_stopping=self.early_stopping,
+            is_whole=True,
         ) as (net, run):
             net.partial_fit(run, epochs=run.n_epochs)
         return self
@@ -180,7 +184,7 @@ class SiameseEmbedder(SiameseBase):
             y,
             n_epochs=1,
             continues=hasattr(self, "net_"),
-            early_stopping=False,
+            is_whole=False,
             known_classes=known,
         ) as (net, run):
             net.partial_fit(run, epochs=run.n_epochs)

@@ -12,6 +12,7 @@ network depends on the data. All three are chosen by leaving out classes.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,20 +21,18 @@ import torch
 from sklearn.decomposition import PCA
 
 from siamese_sklearn._grouping import group_by_class, number_within
-from siamese_sklearn._typing import Array, DoubleArray, IntArray
+from siamese_sklearn._typing import Array, DoubleArray, FloatArray, IntArray
 from siamese_sklearn.metrics import map_at_r
 from siamese_sklearn.towers import InputPath
 
 __all__ = [
-    "RATIOS",
     "InputScale",
     "choose_scale",
-    "class_folds",
+    "choose_weight",
     "learn_input_path",
-    "weight_of",
 ]
 
-RATIOS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)  # network : input
+_RATIOS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)  # network : input
 _USUAL_RATIO = 0.5
 _PER_SQUARED_OCTAVE = 0.004  # relative MAP@R that a ratio farther from it has to gain
 
@@ -42,12 +41,15 @@ _USUAL = 2  # place in these
 _PER_PLACE = 0.005  # relative MAP@R that a shrinkage farther from it has to gain
 
 _MIN_CLASSES = 4  # to leave out two of them
-_FOLDS = 8
+_FOLDS = 8  # of classes, to choose the scale
+_TRAININGS = 3  # to choose the weight
 _MAX_ROWS = 5000  # that the map is learned from
 _MIN_ROWS = 20  # of a class, if there is no room for all classes
 _MAX_NUMBERS = 2**26  # in these rows: 0.5 GB
 _MAX_DIRECTIONS = 128  # principal components that the map is learned in
-_MAX_LEFT_OUT = 300  # rows of the classes left out
+_MAX_LEFT_OUT = 300  # rows of the classes left out, mapped
+_MAX_EMBEDDED = 600  # or embedded by the network
+_TINY = 1e-6  # so that MAP@R has a logarithm
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,8 @@ def choose_scale(
     -------
     InputScale
     """
-    rows, labels = _some_rows(X, labels, rng)
-    folds = class_folds(labels, _FOLDS, rng)
+    rows, labels = _to_learn_from(X, labels, rng)
+    folds = _class_folds(labels, _FOLDS, rng)
     if not folds:  # a table may mix units, an image does not
         return InputScale(X.ndim > 2, _SHRINKAGES[_USUAL])
     merits = np.array(  # (2, n_shrinkages)
@@ -141,7 +143,7 @@ def learn_input_path(
     Hatch, Kajarekar & Stolcke, "Within-Class Covariance Normalization for SVM-based
     Speaker Recognition", Interspeech 2006.
     """
-    rows, labels = _some_rows(X, labels, rng)
+    rows, labels = _to_learn_from(X, labels, rng)
     scaled = _scaled(rows, scale.alike)
     whitening = _whitening(scaled.rows, labels, scale.shrinkage)
     projection, constant = _leading(whitening, scaled.rows, width - 1)
@@ -152,7 +154,7 @@ def learn_input_path(
     )
 
 
-def class_folds(
+def _class_folds(
     labels: IntArray, n_folds: int, rng: np.random.Generator
 ) -> list[IntArray]:
     """Choose classes to leave out, about a third in each fold and at least two.
@@ -179,42 +181,75 @@ def class_folds(
     return [np.unique(order[i * size : (i + 1) * size]) for i in range(n_folds)]
 
 
-def weight_of(curves: DoubleArray) -> float:
-    """Choose the weight of the input from MAP@R on classes left out.
+def choose_weight(
+    labels: IntArray,
+    width: int,
+    embedded: Callable[[IntArray, IntArray], FloatArray | None],
+    n_rows: int,
+    rng: np.random.Generator,
+) -> float:
+    """Choose the weight of the input with the best MAP@R on classes left out.
 
     Parameters
     ----------
-    curves : array of shape (n_folds, n_ratios)
-        MAP@R at each of `RATIOS`.
+    labels : array of shape (n,)
+        Classes as integers from 0.
+    width : int
+        Number of components of the path.
+    embedded : callable
+        Takes numbers of rows to train on and of rows of other classes, and returns the
+        embeddings of the latter with equal weights of input and network, or None if
+        training failed.
+    n_rows : int
+        Most rows to train on.
+    rng : numpy.random.Generator
 
     Returns
     -------
     float
-        Share of the squared distance that comes from the input.
+        Share of the squared distances that comes from the input; one half if too few
+        classes can be left out.
     """
-    octaves = np.log2(np.array(RATIOS) / _USUAL_RATIO)
-    floor = np.finfo(np.float64).tiny
-    merit = np.log(np.maximum(curves, floor)).mean(axis=0)
-    ratio = RATIOS[int((merit - _PER_SQUARED_OCTAVE * octaves**2).argmax())]
-    return 1 / (1 + ratio**2)
+    octaves = np.log2(np.array(_RATIOS) / _USUAL_RATIO)
+    merits = []
+    for left_out in _class_folds(labels, _TRAININGS, rng):
+        is_out = np.isin(labels, left_out)
+        known, out = np.flatnonzero(~is_out), np.flatnonzero(is_out)
+        known = known[_some_rows(labels[known], n_rows, rng)]
+        out = out[_some_rows(labels[out], _MAX_EMBEDDED, rng)]
+        joined = embedded(known, out)
+        if joined is not None:
+            kept, learned = joined[:, :width], joined[:, width:]
+            found = [
+                map_at_r(np.hstack([kept, ratio * learned]), labels[out])
+                for ratio in _RATIOS
+            ]
+            merits.append(np.log(np.maximum(found, _TINY)))
+    if not merits:
+        return 0.5
+    merit = np.mean(merits, axis=0) - _PER_SQUARED_OCTAVE * octaves**2
+    return 1 / (1 + _RATIOS[int(merit.argmax())] ** 2)
 
 
-def _some_rows(
+def _some_rows(labels: IntArray, room: int, rng: np.random.Generator) -> IntArray:
+    """Take as many classes as there is room for, and some rows of each."""
+    if len(labels) <= room:
+        return np.arange(len(labels))
+    order, start, count = group_by_class(labels, rng)
+    classes = rng.permutation(np.flatnonzero(count))
+    size = np.minimum(count, max(room // len(classes), _MIN_ROWS))[classes]
+    fits = np.cumsum(size) <= max(room, size[:2].sum())
+    group, number = number_within(size[fits])
+    chosen: IntArray = np.sort(order[start[classes[fits][group]] + number])
+    return chosen
+
+
+def _to_learn_from(
     X: Array, labels: IntArray, rng: np.random.Generator
 ) -> tuple[DoubleArray, IntArray]:
-    """Take as many classes as there is room for, and some rows of each.
-
-    Returns flat rows (n, d), and their classes as integers from 0.
-    """
+    """Take flat rows (n, d), and their classes as integers from 0."""
     room = min(_MAX_ROWS, max(_MAX_NUMBERS // max(X[:1].size, 1), 2))
-    chosen = np.arange(len(labels))
-    if len(labels) > room:
-        order, start, count = group_by_class(labels, rng)
-        classes = rng.permutation(np.flatnonzero(count))
-        size = np.minimum(count, max(room // len(classes), _MIN_ROWS))[classes]
-        fits = np.cumsum(size) <= max(room, size[:2].sum())
-        group, number = number_within(size[fits])
-        chosen = np.sort(order[start[classes[group]] + number])
+    chosen = _some_rows(labels, room, rng)
     rows = np.asarray(X[chosen], dtype=np.float64).reshape(len(chosen), -1)
     return rows, np.unique(labels[chosen], return_inverse=True)[1]
 
@@ -244,7 +279,8 @@ def _whitening(rows: DoubleArray, labels: IntArray, shrinkage: float) -> DoubleA
     variance, vectors = np.linalg.eigh(within.T @ within)
     variance = np.maximum(variance, 0.0)
     total = variance.mean() or 1.0
-    return vectors / np.sqrt(variance / total + shrinkage)
+    whitening: DoubleArray = vectors / np.sqrt(variance / total + shrinkage)
+    return whitening
 
 
 def _leading(
@@ -280,6 +316,6 @@ def _merits(
             mapped = scaled.rows[searched] @ projection
             lifted = np.column_stack([mapped, np.full(len(mapped), constant)])
             found = map_at_r(lifted, labels[searched], distance="cosine")
-            logs[number, place] = math.log(max(found, 1e-6))
+            logs[number, place] = math.log(max(found, _TINY))
     merits: DoubleArray = logs.mean(axis=0)
     return merits

@@ -20,6 +20,7 @@ from siamese_sklearn._checks import check_integer, check_number, check_option, w
 from siamese_sklearn._estimators.base import SiameseBase
 from siamese_sklearn._estimators.gallery import Gallery
 from siamese_sklearn._estimators.holdout import check_both_kinds, hold_out
+from siamese_sklearn._estimators.parameters import purpose_parameter
 from siamese_sklearn._estimators.training_data import TrainingData
 from siamese_sklearn._net import Scorer, make_scorer, threads
 from siamese_sklearn._typing import Array, BoolArray, DoubleArray, IntArray
@@ -94,6 +95,10 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         in seconds.
     n_iter_ : int
         Number of epochs trained.
+    n_steps_ : int
+        Number of steps that the last call planned, one per batch.
+    input_weight_ : float
+        Share of the squared distances that comes from the input, see `purpose`.
     input_shape_ : tuple of int
         Shape of one row; of the left side, if the sides differ.
     n_features_in_ : int
@@ -193,6 +198,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         check=_check_head,
         fixed=True,
     )
+    purpose: str = purpose_parameter("new_classes")
     n_references: int | None = parameter(
         10,
         "int or None",
@@ -254,7 +260,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
                 y,
                 n_epochs=self.max_epochs,
                 continues=continues,
-                early_stopping=self.early_stopping,
+                is_whole=True,
             ) as (net, run):
                 net.partial_fit(run, epochs=run.n_epochs)
         return self
@@ -302,7 +308,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             y,
             n_epochs=1,
             continues=hasattr(self, "net_"),
-            early_stopping=False,
+            is_whole=False,
             known_classes=known,
         ) as (net, run):
             net.partial_fit(run, epochs=run.n_epochs)

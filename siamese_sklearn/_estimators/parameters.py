@@ -24,7 +24,7 @@ from siamese_sklearn.losses._resolve import LossLike
 from siamese_sklearn.sampling import SamplerLike
 from siamese_sklearn.towers._resolve import TowerLike
 
-__all__ = ["SharedParameters"]
+__all__ = ["SharedParameters", "purpose_parameter"]
 
 _SMALLEST_BATCH = 4  # two classes of two rows: an anchor, its positive, and a negative
 
@@ -83,6 +83,25 @@ def _check_random_state(name: str, value: Any) -> None:
 def _check_verbose(name: str, value: Any) -> None:
     if not isinstance(value, bool):
         check_integer(name, value, low=0, also=", or True or False")
+
+
+def purpose_parameter(default: str) -> Any:
+    """Declare `purpose`, whose default depends on the estimator."""
+    return parameter(
+        default,
+        '{"known_classes", "new_classes"}',
+        """The classes that the embedding is for: those of training, which become as
+        compact as possible; or new ones, which training never sees. For new classes,
+        half of the components are computed from the input by a linear map instead of
+        the network, because a network discards what does not tell apart the classes of
+        training. How much these components weigh is chosen by leaving classes out of
+        three short trainings; with fewer than four classes they weigh one half. Ignored
+        for `Pairs`, `Triplets` and sparse rows, for towers and losses that are modules
+        of your own or do not compare embeddings by angle, for ``normalize=False``, and
+        for fewer than 8 components.""",
+        check=partial(check_option, options=("known_classes", "new_classes")),
+        fixed=True,
+    )
 
 
 @dataclass(eq=False, repr=False)
@@ -149,19 +168,7 @@ class SharedParameters:
         check=check_boolean,
         fixed=True,
     )
-    purpose: str = parameter(
-        "known_classes",
-        '{"known_classes", "new_classes"}',
-        """The classes that the embedding is for: those of training, which become as compact
-        as can be; or others, which training never sees. For the latter, half of the
-        components are not learned by the network, but computed from the input by a linear
-        map, so that nothing that tells classes apart is lost; how much they weigh is
-        chosen by leaving classes out of a few short trainings. This is ignored for given
-        `Pairs` and `Triplets`, sparse rows, towers and losses that are modules of your
-        own, ``normalize=False``, and fewer than 8 components.""",
-        check=partial(check_option, options=("known_classes", "new_classes")),
-        fixed=True,
-    )
+    purpose: str = purpose_parameter("known_classes")
     max_epochs: int | None = parameter(
         None,
         "int",
@@ -190,11 +197,11 @@ class SharedParameters:
     lr_schedule: str | Callable[[int, int], float] = parameter(
         "cosine",
         '{"constant", "cosine", "one_cycle"} or callable',
-        """How the learning rate changes from step to step: it stays; falls to zero along a
-        cosine; or rises first. A callable is called before each step as
-        ``lr_schedule(step, n_steps)``, with the step counted from 0, and returns a factor
-        of all learning rates. Ignored by `partial_fit`, and if `callbacks` hold a skorch
-        ``LRScheduler``.""",
+        """How the learning rate changes from step to step. "cosine" lets it fall to
+        zero along half a cosine; "one_cycle" lets it rise first. A callable is called
+        before each step as ``lr_schedule(step, n_steps)``, with steps counted from 0,
+        and returns a factor for all learning rates. Ignored by `partial_fit`, and if
+        `callbacks` contain a skorch ``LRScheduler``.""",
         check=_check_lr_schedule,
     )
     lr: float = parameter(

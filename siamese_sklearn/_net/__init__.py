@@ -11,7 +11,7 @@ from siamese_sklearn._net._build import (
 from siamese_sklearn._net._device import resolve_device, seeded, threads
 from siamese_sklearn._net._rows import Rows
 from siamese_sklearn._net._run import TrainingRun, Watch
-from siamese_sklearn._net._schedule import SCHEDULES, resolve_schedule
+from siamese_sklearn._net._schedule import SCHEDULES, resolve_schedule, usual_epochs
 from siamese_sklearn._net._scorer import (
     DistanceScorer,
     Scorer,
@@ -40,4 +40,5 @@ __all__ = [
     "set_learning_rate",
     "threads",
     "train_briefly",
+    "usual_epochs",
 ]

@@ -10,9 +10,11 @@ from skorch.callbacks import Callback, LRScheduler
 
 from siamese_sklearn._net._run import TrainingRun
 
-__all__ = ["SCHEDULES", "Schedule", "Scheduling", "resolve_schedule"]
+__all__ = ["SCHEDULES", "Schedule", "Scheduling", "resolve_schedule", "usual_epochs"]
 
 Schedule: TypeAlias = Callable[[int, int], float]
+
+_EPOCHS, _FEWEST_STEPS, _MOST_STEPS = 20, 400, 5000
 
 _WARM_UP = 0.3  # fraction of the steps in which one cycle rises
 _START = 0.04  # of the learning rate, where one cycle begins
@@ -40,6 +42,24 @@ SCHEDULES: dict[str, Schedule] = {
     "cosine": _cosine,
     "one_cycle": _one_cycle,
 }
+
+
+def usual_epochs(n_batches: int) -> int:
+    """Choose how many epochs train small and large data well.
+
+    Parameters
+    ----------
+    n_batches : int
+        Number of batches per epoch.
+
+    Returns
+    -------
+    int
+        20, but more for at least 400 steps, and fewer for at most 5000 if that leaves
+        one.
+    """
+    wanted = max(_EPOCHS, -(-_FEWEST_STEPS // n_batches))
+    return max(min(wanted, _MOST_STEPS // n_batches), 1)
 
 
 def resolve_schedule(

@@ -48,7 +48,7 @@ class InputPath(nn.Module):
         self.register_buffer("weight", torch.tensor(weight))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Unit vectors (B, width) of rows (B, ...)."""
+        """Map rows (B, ...) to unit vectors (B, width)."""
         mapped = (x.reshape(len(x), -1) - self.mean) @ self.projection
         constant = self.constant.expand(len(x), 1)
         return normalize(torch.cat([mapped, constant], dim=1))
