@@ -37,11 +37,10 @@ _USUAL_RATIO = 0.5
 _PER_SQUARED_OCTAVE = 0.004  # relative MAP@R that a ratio farther from it has to gain
 
 _SHRINKAGES = (math.inf, 3.0, 1.0, 0.3, 0.1)
-_USUAL = 2  # place in these
-_PER_PLACE = 0.005  # relative MAP@R that a shrinkage farther from it has to gain
+_PER_PLACE = 0.005  # relative MAP@R that each further place has to gain
 
 _MIN_CLASSES = 4  # to leave out two of them
-_FOLDS = 8  # of classes, to choose the scale
+_FOLDS = 16  # of classes, to choose the scale
 _TRAININGS = 3  # to choose the weight
 _MAX_ROWS = 5000  # that the map is learned from
 _MIN_ROWS = 20  # of a class, if there is no room for all classes
@@ -99,7 +98,7 @@ def choose_scale(
     rows, labels = _to_learn_from(X, labels, rng)
     folds = _class_folds(labels, _FOLDS, rng)
     if not folds:  # a table may mix units, an image does not
-        return InputScale(X.ndim > 2, _SHRINKAGES[_USUAL])
+        return InputScale(X.ndim > 2, 1.0)
     merits = np.array(  # (2, n_shrinkages)
         [
             _merits(_scaled(rows, alike), labels, width, folds, rng)
@@ -107,8 +106,8 @@ def choose_scale(
         ]
     )
     alike = bool(merits[0].mean() >= merits[1].mean())
-    places = np.abs(np.arange(len(_SHRINKAGES)) - _USUAL)
-    place = int((merits[0 if alike else 1] - _PER_PLACE * places).argmax())
+    penalty = _PER_PLACE * np.arange(len(_SHRINKAGES))
+    place = int((merits[0 if alike else 1] - penalty).argmax())
     return InputScale(alike, _SHRINKAGES[place])
 
 
@@ -145,7 +144,8 @@ def learn_input_path(
     """
     rows, labels = _to_learn_from(X, labels, rng)
     scaled = _scaled(rows, scale.alike)
-    whitening = _whitening(scaled.rows, labels, scale.shrinkage)
+    scatter = _scatter_within(scaled.rows, labels)
+    whitening = _whitening(scatter, scale.shrinkage)
     projection, constant = _leading(whitening, scaled.rows, width - 1)
     return InputPath(
         torch.from_numpy(scaled.mean.astype(np.float32)),
@@ -268,18 +268,27 @@ def _scaled(rows: DoubleArray, alike: bool) -> _Scaled:
     return _Scaled(mean, directions / scale[:, None], centered @ directions)
 
 
-def _whitening(rows: DoubleArray, labels: IntArray, shrinkage: float) -> DoubleArray:
-    """(W + shrinkage w I)^(-1/2) up to a factor, (m, m)."""
-    if math.isinf(shrinkage):
-        return np.eye(rows.shape[1])
+def _scatter_within(
+    rows: DoubleArray, labels: IntArray
+) -> tuple[DoubleArray, DoubleArray]:
+    """Eigenvalues of the scatter within classes over their mean (m,), and vectors."""
     count = np.bincount(labels)
-    sums = np.zeros((len(count), rows.shape[1]))
-    np.add.at(sums, labels, rows)
+    order, start, _ = group_by_class(labels)
+    sums = np.add.reduceat(rows[order], start, axis=0)
     within = (rows - sums[labels] / count[labels, None])[count[labels] > 1]
     variance, vectors = np.linalg.eigh(within.T @ within)
     variance = np.maximum(variance, 0.0)
-    total = variance.mean() or 1.0
-    whitening: DoubleArray = vectors / np.sqrt(variance / total + shrinkage)
+    return variance / (variance.mean() or 1.0), vectors
+
+
+def _whitening(
+    scatter: tuple[DoubleArray, DoubleArray], shrinkage: float
+) -> DoubleArray:
+    """(W + shrinkage w I)^(-1/2) up to a factor and a rotation, (m, m)."""
+    variance, vectors = scatter
+    if math.isinf(shrinkage):
+        return vectors
+    whitening: DoubleArray = vectors / np.sqrt(variance + shrinkage)
     return whitening
 
 
@@ -307,12 +316,13 @@ def _merits(
         is_out = np.isin(labels, left_out)
         kept = scaled.rows[~is_out]
         kept_labels = np.unique(labels[~is_out], return_inverse=True)[1]
+        scatter = _scatter_within(kept, kept_labels)
         searched = np.flatnonzero(is_out)
         if len(searched) > _MAX_LEFT_OUT:
             searched = rng.choice(searched, _MAX_LEFT_OUT, replace=False)
         for place, shrinkage in enumerate(_SHRINKAGES):
-            projection = _whitening(kept, kept_labels, shrinkage)
-            projection, constant = _leading(projection, kept, width - 1)
+            whitening = _whitening(scatter, shrinkage)
+            projection, constant = _leading(whitening, kept, width - 1)
             mapped = scaled.rows[searched] @ projection
             lifted = np.column_stack([mapped, np.full(len(mapped), constant)])
             found = map_at_r(lifted, labels[searched], distance="cosine")

@@ -172,8 +172,9 @@ class SharedParameters:
     max_epochs: int | None = parameter(
         None,
         "int",
-        """Passes over the training data. None makes 20 of them, but at least 400 steps
-        and, apart from a first whole pass, at most 5000.""",
+        """Number of passes over the training data. None chooses it by their size: 20
+        passes, up to 40 if 20 take fewer than 400 steps, and fewer, but at least one,
+        if 20 take more than 5000 steps.""",
         check=or_none(partial(check_integer, low=1, also=" or None")),
     )
     batch_size: int = parameter(
