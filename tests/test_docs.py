@@ -1,4 +1,4 @@
-"""Every Python block of the README and of the pages runs, those of one page together."""
+"""Every Python block of the README and the pages runs, those of one page together."""
 
 import ast
 import importlib
@@ -167,7 +167,7 @@ def listed_in_reference():
 
 
 def test_reference_lists_every_public_name():
-    """Functions and classes of the public modules; the text names constants and types."""
+    """Functions and classes of the public modules; text names constants and types."""
     names = [f"siamese_sklearn.{info.name}" for info in PUBLIC_MODULES]
     assert names
     modules = [siamese_sklearn, *map(importlib.import_module, names)]
@@ -195,7 +195,7 @@ def test_every_script_of_the_gallery_has_a_thumbnail():
 
 
 def test_linked_names_of_other_projects_exist():
-    """Their pages cannot be opened here, but what the pages are about can be imported."""
+    """Their pages cannot be opened here, but what they are about can be imported."""
     inventories = sorted((ROOT / "docs" / "inventories").glob("*.txt"))
     assert inventories
     importlib.import_module("sklearn.experimental.enable_halving_search_cv")

@@ -265,7 +265,7 @@ def test_a_margin_of_zero_that_would_solve_every_semihard_triplet_is_an_error():
 def test_a_contrastive_margin_that_no_cosine_distance_reaches_is_an_error():
     message = (
         "`ContrastiveLoss.margin` must be a finite number above 0 and of at most 2, "
-        "which no cosine distance exceeds; got 2.5."
+        "the largest cosine distance; got 2.5."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         ContrastiveLoss(2.5, distance="cosine").build(2, 3)
