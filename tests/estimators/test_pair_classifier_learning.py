@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -163,11 +162,11 @@ class TestLearning:
             ),
             (
                 {"loss": "hinge", "margin": 0.4, "mining": "hard"},
-                {"formula.keywords": {"margin": 0.4}, "mining": "hard"},
+                {"margin": 0.4, "mining": "hard"},
             ),
             (
                 {"loss": "hinge", "margin": 0.4, **ARCHITECTURES["two_channel"]},
-                {"formula.keywords": {"margin": 0.4}},
+                {"margin": 0.4},
             ),
         ],
     )
@@ -177,7 +176,7 @@ class TestLearning:
             .fit(halves[0], halves[2])
             .net_.criterion_
         )
-        assert {name: attrgetter(name)(loss) for name in wanted} == wanted
+        assert {name: getattr(loss, name) for name in wanted} == wanted
 
     @pytest.mark.parametrize(
         ("loss", "head", "kind"),
