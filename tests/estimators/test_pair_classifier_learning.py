@@ -310,15 +310,16 @@ class TestTwoKindsOfRows:
     def test_a_side_is_not_taken_for_the_other(self, two_kinds, two_towers):
         photo, row = two_kinds.photo, two_kinds.row
         model = copy.deepcopy(two_towers)
-        for call in (
-            lambda: model.predict(Pairs(row, photo)),
-            lambda: model.pair_score(Pairs(photo, photo)),
-            lambda: model.enroll(photo[:1], "a"),
-            lambda: model.enroll(row[:1], "a").predict(row),
-            lambda: model.transform(row),
+        left, right = "SiamesePairClassifier", "the right tower"
+        for call, named in (
+            (lambda: model.predict(Pairs(row, photo)), left),
+            (lambda: model.pair_score(Pairs(photo, photo)), right),
+            (lambda: model.enroll(photo[:1], "a"), right),
+            (lambda: model.enroll(row[:1], "a").predict(row), left),
+            (lambda: model.transform(row), left),
         ):
             with pytest.raises(
-                ValueError, match=r"X has \d+ features, but \w+ is expecting \d+"
+                ValueError, match=rf"X has \d+ features, but {named} is expecting \d+"
             ):
                 call()
 
