@@ -615,12 +615,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
 
     def _enrolled(self) -> Gallery:
         check_is_fitted(self)
-        if len(self._gallery) == 0:
-            raise ValueError(
-                "Nothing is enrolled, so rows cannot be identified. Call enroll(X, y) "
-                "with at least one row of each class; to compare two sides, pass "
-                "Pairs(left, right)."
-            )
+        self._gallery.check_enrolled()  # before any row is embedded
         return self._gallery
 
     def _keep(self, gallery: Gallery) -> None:
