@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,7 @@ from siamese_sklearn._validation import (
     keep_fitted_state,
 )
 from siamese_sklearn.augmentation import ImageAugmenter
+from siamese_sklearn.heads import HeadLike
 from siamese_sklearn.losses import LOSSES, LogitLoss, TupleLoss
 from siamese_sklearn.losses._resolve import make_loss
 from siamese_sklearn.pairs import Pairs, Triplets
@@ -86,10 +87,6 @@ class SiameseBase(  # type: ignore[call-arg]
 ):
     """Training and embedding; subclasses define the hold-out and the validation."""
 
-    # Parameters that only some estimators have.
-    architecture = "siamese"
-    head = cast(Any, None)
-
     # Fitted state. `_class_order` holds the classes in the order in which training
     # numbers them; `_right_side` holds the features of the right side, where they may
     # differ from those of the left.
@@ -99,6 +96,16 @@ class SiameseBase(  # type: ignore[call-arg]
     _split_seed: int = field(init=False)
     _class_order: Array | None = field(default=None, init=False)
     _right_side: RightSide | None = field(default=None, init=False)
+
+    @property
+    @abstractmethod
+    def _architecture(self) -> str:
+        """Name of the architecture."""
+
+    @property
+    @abstractmethod
+    def _head(self) -> HeadLike | None:
+        """Head that overrides the one of `loss`, or None."""
 
     @property
     @abstractmethod
@@ -352,7 +359,7 @@ class SiameseBase(  # type: ignore[call-arg]
         return TrainingData("rows", (X,), labels, classes)
 
     def _check_sides(self, X: Any, *, reset: bool) -> tuple[Any, ...]:
-        if reset and self.architecture == "pseudo_siamese":
+        if reset and self._architecture == "pseudo_siamese":
             self._right_side = RightSide()
         return check_sides(self, X, reset=reset, other=self._right_side)
 
@@ -382,7 +389,7 @@ class SiameseBase(  # type: ignore[call-arg]
 
     def _build_net(self, rows: Rows, data: TrainingData, device: torch.device) -> Any:
         network = make_network(
-            self.architecture,
+            self._architecture,
             self.tower,
             lambda: (rows.sides(part) for part in rows.slices()),
             self.n_components,
@@ -393,7 +400,7 @@ class SiameseBase(  # type: ignore[call-arg]
             "margin": self.margin,
             "distance": self.distance,
             "mining": self.mining,
-            "head": self.head,
+            "head": self._head,
         }
         return build_net(
             network,
@@ -419,11 +426,11 @@ class SiameseBase(  # type: ignore[call-arg]
         batches: Batches
         if data.kind == "rows":
             batches = make_batches(self.sampler, data.target[kept], self.batch_size)
-            if self.architecture == "two_channel":
+            if self._architecture == "two_channel":
                 batches = PairedBatches(data.target[kept], self.batch_size, batches)
         else:
             batches = ShuffledBatches(len(kept), self.batch_size)
-        pass_both = data.kind == "rows" and self.architecture == "pseudo_siamese"
+        pass_both = data.kind == "rows" and self._architecture == "pseudo_siamese"
         return TrainingRun(
             rows,
             torch.from_numpy(data.target).to(rows.device),
@@ -456,7 +463,7 @@ class SiameseBase(  # type: ignore[call-arg]
     def _has_embedding(self) -> bool:
         if hasattr(self, "net_"):  # `architecture` may have changed since the fit
             return int(self.net_.module_.n_components) > 0
-        return self.architecture != "two_channel"
+        return self._architecture != "two_channel"
 
     @property
     def _n_features_out(self) -> int:
@@ -473,7 +480,7 @@ class SiameseBase(  # type: ignore[call-arg]
 def _check_loss(loss: nn.Module, estimator: SiameseBase, data: TrainingData) -> None:
     """Raise if `loss` cannot be used with the architecture or the data."""
     given = estimator.loss
-    if estimator.architecture == "two_channel" and not isinstance(loss, LogitLoss):
+    if estimator._architecture == "two_channel" and not isinstance(loss, LogitLoss):
         able = ", ".join(
             repr(name) for name, spec in LOSSES.items() if spec.takes_logits
         )

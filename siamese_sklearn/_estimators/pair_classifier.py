@@ -522,6 +522,14 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         return float(accuracy_score(y, answer, sample_weight=sample_weight))
 
     @property
+    def _architecture(self) -> str:
+        return self.architecture
+
+    @property
+    def _head(self) -> HeadLike | None:
+        return self.head
+
+    @property
     def _scorer(self) -> Scorer:
         return make_scorer(self.net_)
 
