@@ -137,6 +137,27 @@ def test_readme_lists_the_losses_of_the_registry():
     )
 
 
+def texts_of_the_package():
+    """Texts that the package's source holds, with ... for what an f-string fills in."""
+    for path in Path(siamese_sklearn.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+            elif isinstance(node, ast.JoinedStr):
+                parts = (getattr(part, "value", None) for part in node.values)
+                yield "".join(p if isinstance(p, str) else "..." for p in parts)
+
+
+def test_troubleshooting_quotes_messages_as_the_package_gives_them():
+    page = (ROOT / "docs" / "guide" / "troubleshooting.md").read_text()
+    cells = re.findall(r"^\| (`.*?`+) \|", page, flags=re.MULTILINE)
+    quoted = [cell.strip("` ") if "``" not in cell else cell[3:-3] for cell in cells]
+    assert "`y` has a single class" in quoted
+    texts = list(texts_of_the_package())
+    unknown = [each for each in quoted if not any(each in text for text in texts)]
+    assert unknown == ["Can't pickle <function <lambda>"]  # Python's
+
+
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_relative_links_lead_to_files(page):
     prose = re.sub(
