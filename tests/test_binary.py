@@ -151,7 +151,7 @@ def test_embeddings_must_be_rows_of_finite_numbers():
         to_bits([1.0, 2.0, 3.0])
     with pytest.raises(
         ValueError,
-        match=r"^`embeddings` must be finite; 2 of their numbers are NaN or inf",
+        match=r"^`embeddings` must be finite; got 2 NaN or infinite values\.$",
     ):
         to_bits([[1.0, np.nan, np.inf]])
 
@@ -163,7 +163,7 @@ def test_bits_must_be_rows_of_zeros_and_ones():
         pack_bits([1, 0])
     with pytest.raises(
         ValueError,
-        match=r"^`bits` must be 0 or 1; got 0\.5\. Make them .* `to_bits`\.$",
+        match=r"^`bits` must be 0 or 1; got 0\.5\. Convert embeddings .* `to_bits`\.$",
     ):
         pack_bits([[1.0, 0.5, -1.0]])
 
@@ -193,7 +193,7 @@ PACKED = np.zeros((3, 2), dtype=np.uint8)
             PACKED[:, :1],
             1,
             ValueError,
-            "`queries` and `references` .* one length; got 2 and 1 bytes",
+            "`queries` and `references` must be .* the same length; got 2 and 1 bytes",
         ),
         (
             PACKED,

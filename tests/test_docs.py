@@ -1,4 +1,4 @@
-"""Every Python block of the README and of the pages runs, those of one page together."""
+"""Every Python block of the README and the pages runs, those of one page together."""
 
 import ast
 import importlib
@@ -137,6 +137,27 @@ def test_readme_lists_the_losses_of_the_registry():
     )
 
 
+def texts_of_the_package():
+    """Texts that the package's source holds, with ... for what an f-string fills in."""
+    for path in Path(siamese_sklearn.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+            elif isinstance(node, ast.JoinedStr):
+                parts = (getattr(part, "value", None) for part in node.values)
+                yield "".join(p if isinstance(p, str) else "..." for p in parts)
+
+
+def test_troubleshooting_quotes_messages_as_the_package_gives_them():
+    page = (ROOT / "docs" / "guide" / "troubleshooting.md").read_text()
+    cells = re.findall(r"^\| (`.*?`+) \|", page, flags=re.MULTILINE)
+    quoted = [cell.strip("` ") if "``" not in cell else cell[3:-3] for cell in cells]
+    assert "`y` has a single class" in quoted
+    texts = list(texts_of_the_package())
+    unknown = [each for each in quoted if not any(each in text for text in texts)]
+    assert unknown == ["Can't pickle <function <lambda>"]  # Python's
+
+
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda page: str(page.relative_to(ROOT)))
 def test_relative_links_lead_to_files(page):
     prose = re.sub(
@@ -167,7 +188,7 @@ def listed_in_reference():
 
 
 def test_reference_lists_every_public_name():
-    """Functions and classes of the public modules; the text names constants and types."""
+    """Functions and classes of the public modules; text names constants and types."""
     names = [f"siamese_sklearn.{info.name}" for info in PUBLIC_MODULES]
     assert names
     modules = [siamese_sklearn, *map(importlib.import_module, names)]
@@ -195,7 +216,7 @@ def test_every_script_of_the_gallery_has_a_thumbnail():
 
 
 def test_linked_names_of_other_projects_exist():
-    """Their pages cannot be opened here, but what the pages are about can be imported."""
+    """Their pages cannot be opened here, but what they are about can be imported."""
     inventories = sorted((ROOT / "docs" / "inventories").glob("*.txt"))
     assert inventories
     importlib.import_module("sklearn.experimental.enable_halving_search_cv")

@@ -471,7 +471,8 @@ def test_an_output_that_is_no_logits_is_an_error(answer, came):
 @pytest.mark.parametrize("head", [Bilinear(5), DifferenceHead(5), ProductHead(5)])
 def test_a_head_of_another_width_is_an_error(head):
     with pytest.raises(
-        ValueError, match=r"^`head` fails on two sides of shape \(2, 4\): .*\S"
+        ValueError,
+        match=r"^`head` failed on `left` and `right` of shape \(2, 4\): .*\S",
     ) as error:
         make_head(head, 4)
     assert isinstance(error.value.__cause__, RuntimeError)

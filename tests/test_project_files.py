@@ -152,6 +152,8 @@ def test_commands_of_the_guide_for_contributors_are_those_of_the_checks():
         assert f"\n{command}\n" in run
     (build,) = [command for command in told if command.startswith("sphinx-build")]
     assert f" {build}\n" in run
+    (measure,) = [command for command in told if "measure_pages" in command]
+    assert f"    {measure}\n" in run
 
 
 class TestVersion:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +64,7 @@ from siamese_sklearn._validation import (
 )
 from siamese_sklearn.augmentation import ImageAugmenter
 from siamese_sklearn.distances import RankedByEuclidean
-from siamese_sklearn.heads import DistanceHead
+from siamese_sklearn.heads import DistanceHead, HeadLike
 from siamese_sklearn.losses import LOSSES, LogitLoss, TupleLoss
 from siamese_sklearn.losses._resolve import make_loss
 from siamese_sklearn.pairs import Pairs, Triplets
@@ -101,10 +101,6 @@ class SiameseBase(  # type: ignore[call-arg]
 ):
     """Training and embedding; subclasses define the hold-out and the validation."""
 
-    # Parameters that only some estimators have.
-    architecture = "siamese"
-    head = cast(Any, None)
-
     # Fitted state. `_class_order` holds the classes in the order in which training
     # numbers them; `_right_side` holds the features of the right side, where they may
     # differ from those of the left.
@@ -116,6 +112,16 @@ class SiameseBase(  # type: ignore[call-arg]
     _split_seed: int = field(init=False)
     _class_order: Array | None = field(default=None, init=False)
     _right_side: RightSide | None = field(default=None, init=False)
+
+    @property
+    @abstractmethod
+    def _architecture(self) -> str:
+        """Name of the architecture."""
+
+    @property
+    @abstractmethod
+    def _head(self) -> HeadLike | None:
+        """Head that overrides the one of `loss`, or None."""
 
     @property
     @abstractmethod
@@ -383,7 +389,7 @@ class SiameseBase(  # type: ignore[call-arg]
         return TrainingData("rows", (X,), labels, classes)
 
     def _check_sides(self, X: Any, *, reset: bool) -> tuple[Any, ...]:
-        if reset and self.architecture == "pseudo_siamese":
+        if reset and self._architecture == "pseudo_siamese":
             self._right_side = RightSide()
         return check_sides(self, X, reset=reset, other=self._right_side)
 
@@ -419,7 +425,7 @@ class SiameseBase(  # type: ignore[call-arg]
         callbacks: list[Any] | None,
     ) -> Any:
         network = make_network(
-            self.architecture,
+            self._architecture,
             self.tower,
             lambda: (run.rows.sides(part) for part in run.rows.slices()),
             self.n_components,
@@ -443,7 +449,7 @@ class SiameseBase(  # type: ignore[call-arg]
             "margin": self.margin,
             "distance": self.distance,
             "mining": self.mining,
-            "head": self.head,
+            "head": self._head,
         }
         return make_loss(self.loss, LOSSES, n_classes, n_components, **given)
 
@@ -456,7 +462,7 @@ class SiameseBase(  # type: ignore[call-arg]
             self.purpose == "known_classes"
             or data.kind != "rows"
             or issparse(data.sides[0])
-            or self.architecture != "siamese"
+            or self._architecture != "siamese"
             or not self.normalize
             or self.n_components < _MIN_TO_KEEP_INPUT
             or isinstance(self.tower, nn.Module)
@@ -514,7 +520,7 @@ class SiameseBase(  # type: ignore[call-arg]
         batches: Batches
         if data.kind == "rows":
             batches = make_batches(self.sampler, data.target[kept], self.batch_size)
-            if self.architecture == "two_channel":
+            if self._architecture == "two_channel":
                 batches = PairedBatches(data.target[kept], self.batch_size, batches)
         else:
             batches = ShuffledBatches(len(kept), self.batch_size)
@@ -522,7 +528,7 @@ class SiameseBase(  # type: ignore[call-arg]
             n_epochs = usual_epochs(batches.n_batches)
         if n_steps is not None:
             n_epochs = -(-n_steps // batches.n_batches)
-        pass_both = data.kind == "rows" and self.architecture == "pseudo_siamese"
+        pass_both = data.kind == "rows" and self._architecture == "pseudo_siamese"
         return TrainingRun(
             Rows(*data.sides, device=device),
             torch.from_numpy(data.target).to(device),
@@ -553,7 +559,7 @@ class SiameseBase(  # type: ignore[call-arg]
     def _has_embedding(self) -> bool:
         if hasattr(self, "net_"):  # `architecture` may have changed since the fit
             return int(self.net_.module_.n_components) > 0
-        return self.architecture != "two_channel"
+        return self._architecture != "two_channel"
 
     @property
     def _n_features_out(self) -> int:
@@ -570,7 +576,7 @@ class SiameseBase(  # type: ignore[call-arg]
 def _check_loss(loss: nn.Module, estimator: SiameseBase, data: TrainingData) -> None:
     """Raise if `loss` cannot be used with the architecture or the data."""
     given = estimator.loss
-    if estimator.architecture == "two_channel" and not isinstance(loss, LogitLoss):
+    if estimator._architecture == "two_channel" and not isinstance(loss, LogitLoss):
         able = ", ".join(
             repr(name) for name, spec in LOSSES.items() if spec.takes_logits
         )

@@ -242,6 +242,14 @@ class SiameseEmbedder(SiameseBase):
         return map_at_r(embeddings, labels, distance=embedding_distance(self.net_))
 
     @property
+    def _architecture(self) -> str:
+        return "siamese"
+
+    @property
+    def _head(self) -> None:
+        return None
+
+    @property
     def _scorer(self) -> Scorer:
         return DistanceScorer(self.net_, embedding_distance(self.net_))
 

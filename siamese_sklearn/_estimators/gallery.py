@@ -62,6 +62,15 @@ class Gallery:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def check_enrolled(self) -> None:
+        """Raise a ValueError if the gallery is empty."""
+        if not len(self):
+            raise ValueError(
+                "Nothing is enrolled, so rows cannot be identified. Call enroll(X, y) "
+                "with at least one row of each class; to compare two sides, pass "
+                "Pairs(left, right)."
+            )
+
     def extended(
         self,
         rows: Any,
@@ -224,11 +233,7 @@ class Gallery:
         return index[:, 0], -distance.from_euclidean(near.astype(np.float32)), is_open
 
     def _blocks(self, n_queries: int) -> Iterator[slice]:
-        if not len(self):
-            raise ValueError(
-                "No class is enrolled; call `enroll(X, y)` with examples of each class "
-                "first."
-            )
+        self.check_enrolled()
         step = max(_NUMBERS_AT_ONCE // len(self), 1)
         return (slice(start, start + step) for start in range(0, n_queries, step))
 

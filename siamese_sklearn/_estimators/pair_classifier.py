@@ -528,6 +528,14 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         return float(accuracy_score(y, answer, sample_weight=sample_weight))
 
     @property
+    def _architecture(self) -> str:
+        return self.architecture
+
+    @property
+    def _head(self) -> HeadLike | None:
+        return self.head
+
+    @property
     def _scorer(self) -> Scorer:
         return make_scorer(self.net_)
 
@@ -621,12 +629,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
 
     def _enrolled(self) -> Gallery:
         check_is_fitted(self)
-        if len(self._gallery) == 0:
-            raise ValueError(
-                "Nothing is enrolled, so rows cannot be identified. Call enroll(X, y) "
-                "with at least one row of each class; to compare two sides, pass "
-                "Pairs(left, right)."
-            )
+        self._gallery.check_enrolled()  # before any row is embedded
         return self._gallery
 
     def _keep(self, gallery: Gallery) -> None:

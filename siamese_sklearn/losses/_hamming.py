@@ -72,9 +72,10 @@ class _HammingTripletModule(TupleLoss):
 
     binary = True
 
-    def __init__(self, triplet: TupleLoss, balance: float) -> None:
+    def __init__(self, triplet: TupleLoss, margin: float, balance: float) -> None:
         super().__init__("manhattan")  # between 0/1 bits: the number that differ
         self.triplet = triplet
+        self.margin = margin
         self.balance = balance
 
     def _from_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -185,4 +186,5 @@ class HammingTripletLoss(LossSpec):
         triplet = TripletLoss(
             margin, distance="sqeuclidean", mining=mining, relative=False
         )
-        return _HammingTripletModule(triplet.build(n_classes, n_components), balance)
+        module = triplet.build(n_classes, n_components)
+        return _HammingTripletModule(module, margin, balance)

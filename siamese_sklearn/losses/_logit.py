@@ -116,6 +116,12 @@ class LogitLoss(PairModule):
         return logits
 
 
+class _HingeModule(LogitLoss):
+    def __init__(self, head: Head, mining: str, lr: float, margin: float) -> None:
+        super().__init__(head, mining, partial(hinge, margin=margin), lr)
+        self.margin = margin
+
+
 class _LogitSpec(LossSpec):
     """What the specs of all losses on logits share."""
 
@@ -127,15 +133,13 @@ class _LogitSpec(LossSpec):
     head: HeadLike
     weights_lr: float
 
-    def _shared(
-        self, formula: Callable[[Tensor, Tensor], Tensor], n_components: int
-    ) -> tuple[Head, str, Callable[[Tensor, Tensor], Tensor], float]:
-        """Return the head, mining, formula and learning rate, after checking them."""
+    def _shared(self, n_components: int) -> tuple[Head, str, float]:
+        """Return the head, mining and learning rate, after checking them."""
         mining = self._option("mining", self.minings)
         lr = check_number(
             f"{type(self).__name__}.weights_lr", self.weights_lr, low=0, low_open=True
         )
-        return make_head(self.head, n_components), mining, formula, lr
+        return make_head(self.head, n_components), mining, lr
 
 
 class BinaryCrossEntropyLoss(_LogitSpec):
@@ -199,7 +203,8 @@ class BinaryCrossEntropyLoss(_LogitSpec):
         self.weights_lr = weights_lr
 
     def build(self, n_classes: int, n_components: int) -> LogitLoss:
-        return LogitLoss(*self._shared(binary_cross_entropy, n_components))
+        head, mining, lr = self._shared(n_components)
+        return LogitLoss(head, mining, binary_cross_entropy, lr)
 
 
 class HingeLoss(_LogitSpec):
@@ -261,4 +266,4 @@ class HingeLoss(_LogitSpec):
 
     def build(self, n_classes: int, n_components: int) -> LogitLoss:
         margin = check_number("HingeLoss.margin", self.margin, low=0, low_open=True)
-        return LogitLoss(*self._shared(partial(hinge, margin=margin), n_components))
+        return _HingeModule(*self._shared(n_components), margin)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -58,7 +57,10 @@ def add_angle(cosine: Tensor, margin: float) -> Tensor:
 
 
 class _SoftmaxModule(ProxyModule):
-    """Cross-entropy of scaled cosines; `shrink` lowers that of the true class."""
+    """Cross-entropy of scaled cosines.
+
+    ``shrink(cosine, margin)`` lowers the cosine of the true class; None keeps it.
+    """
 
     def __init__(
         self,
@@ -66,11 +68,13 @@ class _SoftmaxModule(ProxyModule):
         n_components: int,
         lr: float,
         scale: float,
-        shrink: Callable[[Tensor], Tensor] | None = None,
+        shrink: Callable[[Tensor, float], Tensor] | None = None,
+        margin: float = 0.0,
     ) -> None:
         super().__init__(n_classes, n_components, lr)
         self.scale = scale
         self.shrink = shrink
+        self.margin = margin
 
     def formula(self, unit: Tensor, proxies: Tensor, labels: Tensor) -> Tensor:
         logit = (self.scale * unit) @ proxies.T  # (B, n_classes)
@@ -78,7 +82,7 @@ class _SoftmaxModule(ProxyModule):
             own = labels[:, None]  # (B, 1)
             cosine = logit.gather(1, own) / self.scale
             logit = logit.scatter_add(
-                1, own, self.scale * (self.shrink(cosine) - cosine)
+                1, own, self.scale * (self.shrink(cosine, self.margin) - cosine)
             )
         return cross_entropy(logit, labels)
 
@@ -254,9 +258,7 @@ class ArcFaceLoss(ProxySpec):
             "ArcFaceLoss.margin", self.margin, low=0, high=math.pi / 2
         )
         lr, scale = self._positive("weights_lr"), self._positive("scale")
-        return _SoftmaxModule(
-            n_classes, n_components, lr, scale, partial(add_angle, margin=margin)
-        )
+        return _SoftmaxModule(n_classes, n_components, lr, scale, add_angle, margin)
 
 
 class CosFaceLoss(ProxySpec):
@@ -313,6 +315,4 @@ class CosFaceLoss(ProxySpec):
     def build(self, n_classes: int, n_components: int) -> EmbeddingLoss:
         margin = check_number("CosFaceLoss.margin", self.margin, low=0, high=2)
         lr, scale = self._positive("weights_lr"), self._positive("scale")
-        return _SoftmaxModule(
-            n_classes, n_components, lr, scale, partial(torch.sub, other=margin)
-        )
+        return _SoftmaxModule(n_classes, n_components, lr, scale, torch.sub, margin)

@@ -62,16 +62,11 @@ def make_network(
         If a tower cannot be built or does not fit the data, or if two towers are given
         where one is used.
     """
-    if isinstance(tower, tuple) and (
-        architecture != "pseudo_siamese" or len(tower) != 2
-    ):
-        raise ValueError(
-            "`tower` can be a tuple of two towers, (left, right), only with "
-            f'architecture="pseudo_siamese"; got a tuple of {len(tower)} with '
-            f"architecture={architecture!r}."
-        )
+    if isinstance(tower, tuple):
+        _check_two(tower, architecture)
     if architecture == "two_channel":
-        return TwoChannelNetwork(_fitted_tower(tower, lambda: _stacked(slices), 1))
+        stacked = _fitted_tower(tower, lambda: _stacked(slices), 1, takes_pairs=True)
+        return TwoChannelNetwork(stacked)
     # Built-in towers never modify their input.
     towers = tower if isinstance(tower, tuple) else (tower,)
     built_in = all(isinstance(each, str | TowerSpec) for each in towers)
@@ -93,11 +88,30 @@ def make_network(
     return SiameseNetwork(shared, n_components, input_path=input_path, **options)
 
 
+def _check_two(towers: tuple[TowerLike, ...], architecture: str) -> None:
+    """Raise a ValueError unless two towers are given where two are used."""
+    if architecture != "pseudo_siamese":
+        raise ValueError(
+            "`tower` can be a tuple of two towers, (left, right), only with "
+            f'architecture="pseudo_siamese"; got a tuple of {len(towers)} with '
+            f"architecture={architecture!r}."
+        )
+    if len(towers) != 2:
+        raise ValueError(
+            "`tower` must be one tower or a tuple of two, (left, right), with "
+            f'architecture="pseudo_siamese"; got a tuple of {len(towers)}.'
+        )
+
+
 def _fitted_tower(
-    tower: Any, batches: Callable[[], Iterable[Tensor]], width: int
+    tower: Any,
+    batches: Callable[[], Iterable[Tensor]],
+    width: int,
+    *,
+    takes_pairs: bool = False,
 ) -> nn.Module:
     first = next(iter(batches()))[:_ROWS_TRIED]
-    module = make_tower(tower, first.cpu(), width)
+    module = make_tower(tower, first.cpu(), width, takes_pairs=takes_pairs)
     for layer in module.modules():
         if isinstance(layer, Standardize):
             layer.fit(batches())

@@ -23,7 +23,9 @@ TowerLike: TypeAlias = (
 )
 
 
-def make_tower(tower: TowerLike, rows: Tensor, n_components: int) -> nn.Module:
+def make_tower(
+    tower: TowerLike, rows: Tensor, n_components: int, *, takes_pairs: bool = False
+) -> nn.Module:
     """Build or copy the tower and test it on a few rows.
 
     Parameters
@@ -35,6 +37,9 @@ def make_tower(tower: TowerLike, rows: Tensor, n_components: int) -> nn.Module:
     rows : Tensor of shape (n, *input_shape)
         Rows to test the tower on.
     n_components : int
+    takes_pairs : bool, default=False
+        Whether each row is a pair, stacked for ``architecture="two_channel"``, so that
+        the errors describe that architecture.
 
     Returns
     -------
@@ -49,7 +54,7 @@ def make_tower(tower: TowerLike, rows: Tensor, n_components: int) -> nn.Module:
         shape (n, n_components).
     """
     module = _build(tower, tuple(rows.shape[1:]), n_components).cpu()
-    _check_output(module, rows, n_components)
+    _check_output(module, rows, n_components, takes_pairs)
     return module
 
 
@@ -97,7 +102,9 @@ def _build(
     )
 
 
-def _check_output(module: nn.Module, rows: Tensor, n_components: int) -> None:
+def _check_output(
+    module: nn.Module, rows: Tensor, n_components: int, takes_pairs: bool
+) -> None:
     was_training = module.training
     module.eval()  # batch normalization must not see these rows
     try:
@@ -105,9 +112,12 @@ def _check_output(module: nn.Module, rows: Tensor, n_components: int) -> None:
             output = module(rows.clone())
     except Exception as error:
         shape = tuple(rows.shape)
+        what = "rows"
+        if takes_pairs:
+            what = 'pairs, stacked by architecture="two_channel" into rows'
         raise ValueError(
-            f"`tower` failed on rows of shape {shape[1:]} (a batch of shape {shape}): "
-            f"{error}"
+            f"`tower` failed on {what} of shape {shape[1:]} (a batch of shape "
+            f"{shape}): {error}"
         ) from error
     finally:
         module.train(was_training)
@@ -116,8 +126,12 @@ def _check_output(module: nn.Module, rows: Tensor, n_components: int) -> None:
         got = (
             tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         )
+        what = "embeddings"
+        remedy = "Set `n_components` to the width of its output, or change"
+        if takes_pairs:
+            what = "logits"
+            remedy = 'With architecture="two_channel", it returns one number; change'
         raise ValueError(
-            f"`tower` must map a batch of shape {tuple(rows.shape)} to embeddings of "
-            f"shape {expected}; got {got}. Set `n_components` to the width of its "
-            "output, or change its last layer."
+            f"`tower` must map a batch of shape {tuple(rows.shape)} to {what} of shape "
+            f"{expected}; got {got}. {remedy} its last layer."
         )

@@ -177,7 +177,7 @@ class TestEnrollment:
         gallery = gallery_of(normal(12, 1), np.arange(12))
         message = (
             r"^`labels` names classes that are not enrolled: \[40, 50\]\. "
-            r"12 classes are enrolled, the first of them \[0, 1, 2, 3, 4, 5, 6, 7, 8, "
+            r"12 classes are enrolled, starting with \[0, 1, 2, 3, 4, 5, 6, 7, 8, "
             r"9\]\.$"
         )
         with pytest.raises(ValueError, match=message):
@@ -475,7 +475,7 @@ class TestSearch:
     def test_an_empty_gallery_says_what_to_do(self, method):
         for gallery in (Gallery(), gallery_of(normal(2, 3), [0, 1]).without([0, 1])):
             with pytest.raises(
-                ValueError, match=r"No class is enrolled; call `enroll\(X, y\)`"
+                ValueError, match=r"^Nothing is enrolled, .* Call enroll\(X, y\) with"
             ):
                 getattr(gallery, method)(normal(4, 3), DISTANCES["euclidean"])
 

@@ -280,7 +280,7 @@ class TestFailures:
             (
                 {"loss": "hinge", "head": nn.Linear(2, 1)},
                 ValueError,
-                "`head` fails on two sides",
+                r"`head` failed on `left` and `right` of shape \(2, 6\): ",
             ),
             ({"loss": "hinge", "head": DistanceHead}, TypeError, "pass an instance"),
             (
@@ -299,18 +299,18 @@ class TestFailures:
             (
                 {"architecture": "pseudo_siamese", "tower": ("mlp",)},
                 ValueError,
-                r"tuple of two.*\(left, right\).*got 1",
+                r"`tower` must .* tuple of two, \(left, right\), .*; got a tuple of 1",
             ),
             (
                 {"architecture": "two_channel", "loss": "contrastive"},
                 ValueError,
-                "no embeddings.*`loss`='contrastive' does not take; take one of "
-                "'binary_cross_entropy', ",
+                "'two_channel' returns logits, .*`loss`='contrastive' needs emb.*; "
+                "use one of 'binary_cross_entropy', 'hinge'",
             ),
             (
                 {"architecture": "two_channel", "loss": TripletLoss()},
                 ValueError,
-                "`loss`=TripletLoss does not take",
+                "`loss`=TripletLoss needs embeddings; use one of ",
             ),
             ({"device": "gpu"}, ValueError, "`device`"),
         ],

@@ -293,10 +293,18 @@ class TestEnrollment:
     @pytest.mark.parametrize(
         ("X", "y", "message"),
         [
-            (lambda X: X[:2], [1, 2, 3], "equally many rows; got 2 in X and 3 in y"),
+            (
+                lambda X: X[:2],
+                [1, 2, 3],
+                "`X` and `y` must have the same number of rows; got 2 in `X` and 3 in",
+            ),
             (lambda X: X[:2], [1, None], "NaN or None"),
             (lambda X: X[:2], [0.5, 1.5], "Unknown label type: continuous"),
-            (lambda X: X[:2], "ann", "one kind; got"),
+            (
+                lambda X: X[:2],
+                "ann",
+                r"must be of the same kind; got \[0, 1, 2\] and \['ann', 'ann'\]",
+            ),
             (
                 lambda X: X[:2, :3],
                 1,

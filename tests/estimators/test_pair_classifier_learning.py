@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-from operator import attrgetter
 
 import numpy as np
 import pytest
@@ -163,11 +162,11 @@ class TestLearning:
             ),
             (
                 {"loss": "hinge", "margin": 0.4, "mining": "hard"},
-                {"formula.keywords": {"margin": 0.4}, "mining": "hard"},
+                {"margin": 0.4, "mining": "hard"},
             ),
             (
                 {"loss": "hinge", "margin": 0.4, **ARCHITECTURES["two_channel"]},
-                {"formula.keywords": {"margin": 0.4}},
+                {"margin": 0.4},
             ),
         ],
     )
@@ -177,7 +176,7 @@ class TestLearning:
             .fit(halves[0], halves[2])
             .net_.criterion_
         )
-        assert {name: attrgetter(name)(loss) for name in wanted} == wanted
+        assert {name: getattr(loss, name) for name in wanted} == wanted
 
     @pytest.mark.parametrize(
         ("loss", "head", "kind"),
@@ -311,15 +310,16 @@ class TestTwoKindsOfRows:
     def test_a_side_is_not_taken_for_the_other(self, two_kinds, two_towers):
         photo, row = two_kinds.photo, two_kinds.row
         model = copy.deepcopy(two_towers)
-        for call in (
-            lambda: model.predict(Pairs(row, photo)),
-            lambda: model.pair_score(Pairs(photo, photo)),
-            lambda: model.enroll(photo[:1], "a"),
-            lambda: model.enroll(row[:1], "a").predict(row),
-            lambda: model.transform(row),
+        left, right = "SiamesePairClassifier", "the right tower"
+        for call, named in (
+            (lambda: model.predict(Pairs(row, photo)), left),
+            (lambda: model.pair_score(Pairs(photo, photo)), right),
+            (lambda: model.enroll(photo[:1], "a"), right),
+            (lambda: model.enroll(row[:1], "a").predict(row), left),
+            (lambda: model.transform(row), left),
         ):
             with pytest.raises(
-                ValueError, match=r"X has \d+ features, but \w+ is expecting \d+"
+                ValueError, match=rf"X has \d+ features, but {named} is expecting \d+"
             ):
                 call()
 

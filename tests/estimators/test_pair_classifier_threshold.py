@@ -369,9 +369,13 @@ class TestCalibration:
             (
                 (pairs, 2 * same),
                 {},
-                r"1 \(same\) and 0 \(different\) only; got \[0, 2\]",
+                r"only 1 \(same\) and 0 \(different\); got \[0, 2\]",
             ),
-            ((pairs, same[:-1]), {}, "equally many rows; got 120 in X and 119 in y"),
+            (
+                (pairs, same[:-1]),
+                {},
+                "same number of rows; got 120 in `X` and 119 in `y`",
+            ),
             ((X, np.zeros(75)), {}, "at least 2 classes"),
             ((X, np.arange(75)), {}, "one class with 2 samples"),
             (

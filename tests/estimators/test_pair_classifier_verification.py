@@ -222,12 +222,15 @@ class TestBadPairs:
     @pytest.mark.parametrize(
         ("same", "message"),
         [
-            ([0, 1, 2] * 25, r"1 \(same\) and 0 \(different\) only; got \[0, 1, 2\]"),
+            ([0, 1, 2] * 25, r"only 1 \(same\) and 0 \(different\); got \[0, 1, 2\]"),
             ([-1, 1, 1] * 25, r"got \[-1, 1\]. Replace -1 with 0"),
-            ([1] * 75, "both 1 .same. and 0 .different.; got 1 class, all are same"),
-            ([0] * 75, "got 1 class, all are different"),
-            ([0, 1] * 30, "equally many rows; got 75 in X and 60 in y"),
-            (None, "say.* which are the same.*got None"),
+            (
+                [1] * 75,
+                r"both 1 \(same\) and 0 \(different\); got 1 class: all are same",
+            ),
+            ([0] * 75, "got 1 class: all are different"),
+            ([0, 1] * 30, "same number of rows; got 75 in `X` and 60 in `y`"),
+            (None, "Pairs require `y`: 1 for pairs that are the same, .*; got None"),
         ],
     )
     def test_bad_same(self, halves, same, message):
@@ -268,7 +271,7 @@ class TestBadPairs:
         X = halves[0]
         with pytest.raises(
             TypeError,
-            match="`X` must be rows or Pairs; got Triplets. Use SiameseEmbedder",
+            match=r"`X` must be rows or Pairs; got Triplets\. Use SiameseEmbedder",
         ):
             quick_classifier().fit(Triplets(X, X, X))
 

@@ -277,37 +277,37 @@ ERRORS = {
     "no integers": (
         lambda y, size: [[0.5, 1.0]],
         ValueError,
-        r"`sampler` must give .* row numbers.*got float64 of shape \(2,\)",
+        r"`sampler` must yield batches of row numbers, .*got float64 of shape \(2,\)",
     ),
     "a mask": (
         lambda y, size: [[True, False]],
         ValueError,
-        r"`sampler` must give .* row numbers.*got bool of shape \(2,\)",
+        r"`sampler` must yield batches of row numbers, .*got bool of shape \(2,\)",
     ),
     "a row number alone": (
         lambda y, size: [3],
         ValueError,
-        r"`sampler` must give .* row numbers.*of shape \(\)",
+        r"`sampler` must yield batches of row numbers, .*of shape \(\)",
     ),
     "a table": (
         lambda y, size: [[[0, 1], [2, 3]]],
         ValueError,
-        r"`sampler` must give .* row numbers.*of shape \(2, 2\)",
+        r"`sampler` must yield batches of row numbers, .*of shape \(2, 2\)",
     ),
     "an empty batch": (
         lambda y, size: [np.empty(0, dtype=int)],
         ValueError,
-        r"`sampler` must give .* row numbers.*of shape \(0,\)",
+        r"`sampler` must yield batches of row numbers, .*of shape \(0,\)",
     ),
     "too high": (
         lambda y, size: [[0, 1, 60]],
         ValueError,
-        "`sampler` must give row numbers from 0 to 59; got 0 to 60",
+        "`sampler` must yield row numbers from 0 to 59; got a batch .* from 0 to 60",
     ),
     "below zero": (
         lambda y, size: [[0, 1, -1]],
         ValueError,
-        "`sampler` must give row numbers from 0 to 59; got -1 to 1",
+        "`sampler` must yield row numbers from 0 to 59; got a batch .* from -1 to 1",
     ),
 }
 

@@ -78,7 +78,7 @@ class TestTheLineOfTheCall:
 def test_of_score(halves):
     embedder = quick(max_epochs=1).fit(halves[0], halves[2])
     before = line()
-    with pytest.warns(UserWarning, match="one class") as caught:
+    with pytest.warns(UserWarning, match="`y` has a single class, 0.0, so") as caught:
         embedder.score(halves[1], np.zeros(75))
     assert (caught[0].filename, caught[0].lineno) == (__file__, before + 2)
 
@@ -86,7 +86,7 @@ def test_of_score(halves):
 def test_of_rows_too_few_to_hold_out():
     X, y = np.float32([[0, 0], [0, 1], [5, 5], [5, 6]]), [0, 0, 1, 1]
     before = line()
-    with pytest.warns(UserWarning, match="too few|Too few") as caught:
+    with pytest.warns(UserWarning, match="Too few rows to hold any out") as caught:
         quick_classifier(max_epochs=1).fit(X, y)
     assert (caught[0].filename, caught[0].lineno) == (__file__, before + 2)
 

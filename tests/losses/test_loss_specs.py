@@ -38,6 +38,18 @@ def test_a_spec_is_cloned_as_an_estimator_is(name, params):
     assert pickle.loads(pickle.dumps(spec)).get_params() == spec.get_params()
 
 
+WITH_MARGIN = [name for name, spec in LOSSES.items() if "margin" in spec().get_params()]
+
+
+def test_some_losses_have_a_margin():
+    assert {"contrastive", "triplet", "arcface", "hinge"} < set(WITH_MARGIN)
+
+
+@pytest.mark.parametrize("name", WITH_MARGIN)
+def test_a_module_says_the_margin_that_it_was_built_with(name):
+    assert LOSSES[name](margin=0.75).build(4, 3).margin == 0.75
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_building_leaves_the_spec_as_it_is(name):
     spec = LOSSES[name]()
@@ -265,7 +277,7 @@ def test_a_margin_of_zero_that_would_solve_every_semihard_triplet_is_an_error():
 def test_a_contrastive_margin_that_no_cosine_distance_reaches_is_an_error():
     message = (
         "`ContrastiveLoss.margin` must be a finite number above 0 and of at most 2, "
-        "which no cosine distance exceeds; got 2.5."
+        "the largest cosine distance; got 2.5."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         ContrastiveLoss(2.5, distance="cosine").build(2, 3)

@@ -408,7 +408,7 @@ def test_what_is_no_head_is_an_error(spec):
     with pytest.raises(TypeError, match=r"^`head` must be .*; got None\.$"):
         spec(head=None).build(4, 3)
     with pytest.raises(
-        ValueError, match=r"^`head` fails on two sides of shape \(2, 3\): "
+        ValueError, match=r"^`head` failed on `left` and `right` of shape \(2, 3\): "
     ):
         spec(head=DifferenceHead(5)).build(4, 3)
 

@@ -363,8 +363,8 @@ def test_labels_may_be_of_any_integer_type(spec):
 @of_every_loss
 def test_a_label_without_a_proxy_is_an_error_that_says_what_to_do(spec, labels, named):
     message = (
-        rf"^`labels` must be from 0 to 3, .* 4 classes .*; got {named}\. Name "
-        rf".*classes=\.\.\."
+        rf"^`labels` must be from 0 to 3, .* 4 classes .*; got {named}\. Pass all "
+        r"classes to the first call, partial_fit\(X, y, classes=\.\.\.\), or "
     )
     with pytest.raises(ValueError, match=message):
         build(spec)(rows(3), torch.tensor(labels))

@@ -96,12 +96,12 @@ def test_an_override_that_another_loss_takes_is_an_error_that_says_which(
 ):
     few = {key: LOSSES[key] for key in ("contrastive", "exponential", "triplet")}
     message = (
-        f"`{name}`='{value}' is not for loss 'contrastive', which takes "
-        f"{taken}; 'triplet' takes it."
+        f"`{name}` must be one of {taken} for loss 'contrastive'; got '{value}'. "
+        "Losses that accept it: 'triplet'."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         make_loss(loss, few, 4, 3, **{name: value})
-    with pytest.raises(ValueError, match=r"; .*'triplet'.* takes? it\.$"):
+    with pytest.raises(ValueError, match=r"\. Losses that accept it: .*'triplet'"):
         make_loss(loss, LOSSES, 4, 3, **{name: value})
 
 
@@ -109,13 +109,15 @@ def test_losses_of_the_user_and_several_that_take_the_override_are_named():
     class OwnLoss(TripletLoss):
         minings = ("all",)
 
-    takers = " and ".join(
+    takers = ", ".join(
         repr(name) for name, spec in LOSSES.items() if "hard" in spec.minings
     )
-    assert takers.count(" and ") > 1
-    with pytest.raises(
-        ValueError, match=f"for loss OwnLoss, which takes 'all'; {takers} take it"
-    ):
+    assert takers.count(", ") > 1
+    message = (
+        "`mining` must be one of 'all' for loss OwnLoss; got 'hard'. Losses that "
+        f"accept it: {takers}."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         make_loss(OwnLoss(), LOSSES, 4, 3, mining="hard")
 
 

@@ -302,8 +302,8 @@ def test_a_miner_is_called_without_gradient():
 )
 def test_a_tuple_of_something_else_is_a_type_error(loss, came, rows):
     text = (
-        r"^`loss`, as a tuple, must be \(loss, miner\), two torch\.nn\.Modules "
-        r"such as .*; got "
+        r"^`loss`, if it is a tuple, must be \(loss, miner\), two "
+        r"torch\.nn\.Modules such as .*; got "
     )
     with pytest.raises(TypeError, match=rf"{text}{came}\.$"):
         quick_linear(loss=loss).fit(*rows)
@@ -326,28 +326,32 @@ class Returns(nn.Module):
         (
             lambda z: None,
             TypeError,
-            r"must return a tensor of one number; got NoneType\.",
+            r"must return a Tensor with one element; got NoneType\.",
         ),
-        (lambda z: 1.0, TypeError, r"must return a tensor of one number; got float\."),
+        (
+            lambda z: 1.0,
+            TypeError,
+            r"must return a Tensor with one element; got float\.",
+        ),
         (
             lambda z: {"loss": z.sum()},
             TypeError,
-            r"must return a tensor of one number; got dict\.",
+            r"must return a Tensor with one element; got dict\.",
         ),
         (
             lambda z: z.sum(1),
             ValueError,
-            r"must return one number for a batch, .*; got a tensor of shape \(\d+,\)\.",
+            r"must return one number per batch, .*; got a Tensor of shape \(\d+,\)\.",
         ),
         (
             lambda z: z.detach().sum(),
             ValueError,
-            r"returned a number without a gradient; compute it from ",
+            r"must return a value with a gradient; got one without\. Compute it from ",
         ),
         (
             lambda z: torch.tensor(0.5),
             ValueError,
-            r"returned a number without a gradient; compute it from ",
+            r"must return a value with a gradient; got one without\. Compute it from ",
         ),
     ],
 )

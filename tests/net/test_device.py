@@ -32,8 +32,8 @@ class TestDevice:
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
         text = (
-            f"`device` is '{device}', but PyTorch sees 0 such device.* here. Use "
-            f'device="auto"'
+            rf"`device` is '{device}', but PyTorch sees 0 such device\(s\)\. Use "
+            r'device="auto", .*, or device="cpu"\.'
         )
         with pytest.raises(ValueError, match=text):
             resolve_device(device)

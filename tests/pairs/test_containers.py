@@ -201,7 +201,8 @@ def test_unpacking_even_two_rows_is_refused(pairs):
 def test_one_array_of_both_sides_is_refused_and_pair_transformer_named(pairs, convert):
     with pytest.raises(
         TypeError,
-        match=r"Pairs cannot be converted to one array.*PairTransformer\(StandardScaler\(\)\)",
+        match=r"^Pairs cannot be converted to one array.*"
+        r"PairTransformer\(StandardScaler\(\)\)",
     ):
         convert(pairs)
 

@@ -501,23 +501,23 @@ class TestMakeNetwork:
             (
                 "siamese",
                 ("mlp", "mlp"),
-                r'for architecture="pseudo_siamese" only; got 2 with '
-                r"architecture=\'siam",
+                r'only with architecture="pseudo_siamese"; got a tuple of 2 with '
+                r"architecture='siamese'",
             ),
             (
                 "two_channel",
                 ("mlp", "mlp"),
-                r"only; got 2 with architecture='two_channel'",
+                r"; got a tuple of 2 with architecture='two_channel'",
             ),
             (
                 "pseudo_siamese",
                 ("mlp",),
-                r"a tuple of two.* \(left, right\), .*; got 1 with",
+                r"`tower` must .* two, \(left, right\), .*; got a tuple of 1\.",
             ),
             (
                 "pseudo_siamese",
                 ("mlp",) * 3,
-                r"a tuple of two.* \(left, right\), .*; got 3 with",
+                r"`tower` must .* two, \(left, right\), .*; got a tuple of 3\.",
             ),
             (
                 "pseudo_siamese",
@@ -527,18 +527,25 @@ class TestMakeNetwork:
             (
                 "pseudo_siamese",
                 (nn.Linear(4, 3), nn.Linear(5, 3)),
-                r"`tower` fails on rows of shape \(4,\)",
+                r"`tower` failed on rows of shape \(4,\)",
             ),
-            ("two_channel", nn.Linear(4, 1), r"`tower` fails on rows of shape \(8,\)"),
+            (
+                "two_channel",
+                nn.Linear(4, 1),
+                r'`tower` failed on pairs, stacked by architecture="two_channel" into '
+                r"rows of shape \(8,\) \(a batch of shape \(2, 8\)\): mat1",
+            ),
             (
                 "two_channel",
                 nn.Linear(8, 3),
-                r"`tower` must map .* of shape \(2, 1\); got \(2, 3\)",
+                r"`tower` must map .* to logits of shape \(2, 1\); got \(2, 3\)\. With "
+                r'architecture="two_channel", it .* one number; change its last layer',
             ),
             (
                 "siamese",
                 nn.Linear(4, 2),
-                r"`tower` must map .* of shape \(2, 3\); got \(2, 2\)",
+                r"`tower` must map .* to embeddings of shape \(2, 3\); got \(2, 2\)\. "
+                r"Set `n_components` to .*, or change its last layer",
             ),
         ],
     )
@@ -547,7 +554,7 @@ class TestMakeNetwork:
             build(architecture, sides(9, (4,)), tower)
 
     def test_one_tower_for_sides_of_different_shape(self):
-        with pytest.raises(ValueError, match=r"`tower` fails on rows of shape \(5,\)"):
+        with pytest.raises(ValueError, match=r"`tower` failed on rows of shape \(5,\)"):
             build("pseudo_siamese", (rows(9, 4), rows(9, 5)), nn.Linear(4, 3))
 
 

@@ -146,21 +146,21 @@ class TestErrors:
                 3,
                 (4,),
                 TypeError,
-                r"`tower` must be 'auto', 'mlp', 'cnn', a spec such as MLPTower\(\).* "
-                r"got 3",
+                r"`tower` must be one of 'auto', 'mlp', 'cnn', a spec such as "
+                r"MLPTower\(\), .*; got 3",
             ),
             (None, (4,), TypeError, "`tower` must be .* got None"),
             (
                 lambda s, n: "linear",
                 (4,),
                 TypeError,
-                "as a callable, must return a torch.nn.Module; got str",
+                "`tower`, if it is a callable, must return a torch.nn.Module; got str",
             ),
             (
                 lambda s, n: None,
                 (4,),
                 TypeError,
-                "as a callable, must return a torch.nn.Module; got NoneType",
+                "`tower`, if it is a callable, must return .*Module; got NoneType",
             ),
             (
                 "cnn",
@@ -179,13 +179,15 @@ class TestErrors:
                 "cnn",
                 (28, 28, 3),
                 ValueError,
-                r"channels first.*\(28, 28, 3\) seem to have them last.*moveaxis",
+                r"channels first, .*\(28, 28, 3\), which seem .*channels last\. Move .*"
+                r"moveaxis",
             ),
             (
                 nn.Linear(5, 3),
                 (4,),
                 ValueError,
-                r"`tower` fails on rows of shape \(4,\) \(a batch of \(2, 4\)\): mat1",
+                r"`tower` failed on rows of shape \(4,\) \(a batch of shape "
+                r"\(2, 4\)\): mat1",
             ),
             (
                 nn.Linear(4, 7),

@@ -181,8 +181,8 @@ def test_bad_pairs_and_triplets(data, error, message):
     [
         (
             (6, 7),
-            r"`X` has rows of shape \(6, 7\), but SiameseEmbedder was fitted on rows of "
-            r"shape \(6, 6\)",
+            r"`X` has rows of shape \(6, 7\), but SiameseEmbedder was fitted on rows "
+            r"of shape \(6, 6\)",
         ),
         (
             (6, 6, 1),

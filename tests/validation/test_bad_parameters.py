@@ -56,7 +56,7 @@ BAD_PARAMETERS = [
     (
         {"tower": no_module},
         TypeError,
-        r"`tower`, as a callable, must return a torch.nn.Module; got tuple",
+        r"`tower`, if it is a callable, must return a torch.nn.Module; got tuple",
     ),
     (
         {"tower": narrow},
@@ -71,7 +71,7 @@ BAD_PARAMETERS = [
     (
         {"tower": nn.Linear(12, 32)},
         ValueError,
-        r"`tower` fails on rows of shape \(13,\)",
+        r"`tower` failed on rows of shape \(13,\)",
     ),
     ({"tower": "cnn"}, ValueError, r"`tower` is a CNN, which takes images"),
     ({"tower": CNNTower()}, ValueError, r"`tower` is a CNN, which takes images"),
@@ -105,7 +105,7 @@ BAD_PARAMETERS = [
     (
         {"mining": "semihard", "loss": "contrastive"},
         ValueError,
-        r"`mining`='semihard' is not for loss 'contrastive'.*'triplet'.* take it",
+        r"`mining` must be .* for loss 'contrastive'; got 'semihard'\..*: .*'triplet'",
     ),
     (
         {"distance": "euclidian"},
@@ -184,7 +184,8 @@ BAD_PARAMETERS = [
     (
         {"augment": 3},
         TypeError,
-        r'`augment` must be "auto", None or a callable that takes a batch tensor; got int',
+        r'`augment` must be "auto", None or a callable that takes a batch tensor; got '
+        r"int\.",
     ),
     ({"augment": "flip"}, TypeError, r"`augment` must be .*; got 'flip'"),
     ({"weight_averaging": 1.0}, ValueError, r"`weight_averaging` must be .* got 1.0"),
@@ -330,7 +331,7 @@ class TestBrokenTraining:
         embedder.set_params(augment=lambda batch: batch[:, :5])
         with pytest.raises(
             ValueError,
-            match="`augment` must return a float tensor with the same shape as the batch",
+            match="`augment` must return a float tensor with the same shape as the",
         ):
             embedder.fit(X, Y)
         np.testing.assert_array_equal(embedder.transform(X), before)

@@ -42,7 +42,7 @@ class TestColumnsThatAreNotNumeric:
                 r"'day' \(datetime64\[\w+\]\)",
             ),
             ({"tags": [["a", "b"]] * len(X)}, r"'tags' \(object\)"),
-            (  # numbers in a column of objects are numbers; "XL" holds the name of the data
+            (  # numbers in a column of objects are numbers; "XL" names no number
                 {"n": texts(1.5), "size": texts("XL"), "city": texts("Rome")},
                 r"'size' \(object\), 'city' \(object\)",
             ),

@@ -83,11 +83,11 @@ class TestNames:
         [
             (
                 ["ann"],
-                "`X` and `y` must have the same number of rows; got 3 in `X` and 1 in `y`",
+                "`X` and `y` must have the same number of rows; got 3 in `X` and 1",
             ),
             (
                 ["ann"] * 4,
-                "`X` and `y` must have the same number of rows; got 3 in `X` and 4 in `y`",
+                "`X` and `y` must have the same number of rows; got 3 in `X` and 4",
             ),
             ([], "got 3 in `X` and 0 in `y`"),
             (None, "Input y contains NaN or None in 3 rows"),
