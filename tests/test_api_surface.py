@@ -22,6 +22,7 @@ NAMES = {
         "CNNTower",
         "ContrastiveLoss",
         "ExponentialLoss",
+        "InputPath",
         "MLPTower",
         "PairTransformer",
         "Pairs",
@@ -154,7 +155,8 @@ DISPLAY_METHODS = [
 
 SHARED_PARAMETERS = [
     *["n_components", "tower", "loss", "margin", "distance", "mining", "normalize"],
-    *["max_epochs", "batch_size", "sampler", "lr", "optimizer", "weight_decay"],
+    *["purpose", "max_epochs", "batch_size", "sampler", "lr_schedule", "lr"],
+    *["optimizer", "weight_decay"],
     *["weight_averaging", "augment", "early_stopping", "validation_fraction"],
     *["validation_split", "n_iter_no_change", "callbacks", "net_params", "warm_start"],
     *["device", "n_threads", "random_state", "verbose"],

@@ -29,7 +29,7 @@ from siamese_sklearn._estimators.input_path import (
     learn_input_path,
 )
 from siamese_sklearn._estimators.parameters import SharedParameters
-from siamese_sklearn._estimators.training_data import TrainingData
+from siamese_sklearn._estimators.training_data import TrainingData, check_loss
 from siamese_sklearn._net import (
     Rows,
     Scorer,
@@ -65,7 +65,7 @@ from siamese_sklearn._validation import (
 from siamese_sklearn.augmentation import ImageAugmenter
 from siamese_sklearn.distances import RankedByEuclidean
 from siamese_sklearn.heads import DistanceHead, HeadLike
-from siamese_sklearn.losses import LOSSES, LogitLoss, TupleLoss
+from siamese_sklearn.losses import LOSSES
 from siamese_sklearn.losses._resolve import make_loss
 from siamese_sklearn.pairs import Pairs, Triplets
 from siamese_sklearn.sampling import (
@@ -357,7 +357,7 @@ class SiameseBase(  # type: ignore[call-arg]
                         path = self._input_path(data.take(kept), run, weigh=is_whole)
                     n_classes = len(self.classes_) if data.kind == "rows" else 2
                     net = self._build_net(run, n_classes, path, self.callbacks)
-                _check_loss(net.criterion_, self, data)
+                check_loss(net.criterion_, self.loss, data, self._architecture)
                 with kept_on_error(net):
                     yield net, run
                     conclude(net, run, n_done)
@@ -436,6 +436,7 @@ class SiameseBase(  # type: ignore[call-arg]
         return build_net(
             network,
             self._loss(n_classes, width),
+            max_epochs=run.n_epochs,
             optimizer=self.optimizer,
             lr=self.lr,
             weight_decay=self.weight_decay,
@@ -571,30 +572,6 @@ class SiameseBase(  # type: ignore[call-arg]
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-def _check_loss(loss: nn.Module, estimator: SiameseBase, data: TrainingData) -> None:
-    """Raise if `loss` cannot be used with the architecture or the data."""
-    given = estimator.loss
-    if estimator._architecture == "two_channel" and not isinstance(loss, LogitLoss):
-        able = ", ".join(
-            repr(name) for name, spec in LOSSES.items() if spec.takes_logits
-        )
-        got = repr(given) if isinstance(given, str) else type(given).__name__
-        raise ValueError(
-            "architecture='two_channel' returns logits, not embeddings, but "
-            f"`loss`={got} needs embeddings; use one of {able}."
-        )
-    if data.kind != "rows" and not isinstance(loss, TupleLoss):
-        able = ", ".join(
-            repr(name) for name, spec in LOSSES.items() if spec.takes_tuples
-        )
-        got = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
-        raise TypeError(
-            f"`loss` is {got}, which takes (embeddings, labels), but Pairs and "
-            f"Triplets have no class labels. Use one of {able}, or fit on rows and "
-            "their classes."
-        )
 
 
 @dataclass(frozen=True)

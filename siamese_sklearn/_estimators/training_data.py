@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from siamese_sklearn._typing import Array, IntArray
+from torch import nn
 
-__all__ = ["Kind", "TrainingData"]
+from siamese_sklearn._typing import Array, IntArray
+from siamese_sklearn.losses import LOSSES, LogitLoss, TupleLoss
+from siamese_sklearn.losses._resolve import LossLike
+
+__all__ = ["Kind", "TrainingData", "check_loss"]
 
 Kind: TypeAlias = Literal["rows", "pairs", "triplets"]
 
@@ -38,4 +42,45 @@ class TrainingData:
             self,
             sides=tuple(side[index] for side in self.sides),
             target=self.target[index],
+        )
+
+
+def check_loss(
+    loss: nn.Module, given: LossLike, data: TrainingData, architecture: str
+) -> None:
+    """Raise if a loss cannot be used with the data or the architecture.
+
+    Parameters
+    ----------
+    loss : nn.Module
+        Built from `given`.
+    given : str, LossSpec, nn.Module or tuple
+        The parameter `loss`, which the error names.
+    data : TrainingData
+    architecture : str
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the architecture returns logits, or the data have no classes, and the loss
+        does not take that.
+    """
+    if architecture == "two_channel" and not isinstance(loss, LogitLoss):
+        able = ", ".join(
+            repr(name) for name, spec in LOSSES.items() if spec.takes_logits
+        )
+        got = repr(given) if isinstance(given, str) else type(given).__name__
+        raise ValueError(
+            "architecture='two_channel' returns logits, not embeddings, but "
+            f"`loss`={got} needs embeddings; use one of {able}."
+        )
+    if data.kind != "rows" and not isinstance(loss, TupleLoss):
+        able = ", ".join(
+            repr(name) for name, spec in LOSSES.items() if spec.takes_tuples
+        )
+        got = repr(given) if isinstance(given, str) else f"a {type(given).__name__}"
+        raise TypeError(
+            f"`loss` is {got}, which takes (embeddings, labels), but Pairs and "
+            f"Triplets have no class labels. Use one of {able}, or fit on rows and "
+            "their classes."
         )

@@ -30,6 +30,14 @@ class InputPath(nn.Module):
     ----------
     width : int
         Number of components.
+
+    Examples
+    --------
+    >>> path = InputPath(torch.zeros(2), torch.eye(2), constant=1.0, weight=0.25)
+    >>> path(torch.tensor([[2.0, 2.0]]))
+    tensor([[0.6667, 0.6667, 0.3333]])
+    >>> path.beside(torch.tensor([[0.0, 1.0]]), torch.tensor([[2.0, 2.0]]))
+    tensor([[0.3333, 0.3333, 0.1667, 0.0000, 0.8660]])
     """
 
     mean: Tensor

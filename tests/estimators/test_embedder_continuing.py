@@ -14,7 +14,9 @@ class TestGoingOn:
         X_train, X_test, y_train, _ = wine
         np.testing.assert_array_equal(
             quick().partial_fit(X_train, y_train).transform(X_test),
-            quick(max_epochs=1).fit(X_train, y_train).transform(X_test),
+            quick(max_epochs=1, lr_schedule="constant")
+            .fit(X_train, y_train)
+            .transform(X_test),
         )
 
     @pytest.mark.slow
@@ -151,7 +153,7 @@ class TestGoingOn:
         embedder = quick(max_epochs=1).fit(X_train, y_train)
         assert embedder.fit(X_train[:, :5], y_train).transform(
             X_train[:, :5]
-        ).shape == (89, 32)
+        ).shape == (89, 64)
         assert embedder.n_features_in_ == 5
 
     @pytest.mark.slow

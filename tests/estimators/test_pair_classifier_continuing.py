@@ -100,9 +100,10 @@ class TestGoingOn:
 
     def test_first_partial_fit_is_a_fit_of_one_epoch(self, halves):
         X_train, X_test, y_train, _ = halves
+        alike = {"max_epochs": 1, "lr_schedule": "constant"}
         first, fitted = (
-            quick_classifier().partial_fit(X_train, y_train),
-            quick_classifier(max_epochs=1).fit(X_train, y_train),
+            quick_classifier(**alike).partial_fit(X_train, y_train),
+            quick_classifier(**alike).fit(X_train, y_train),
         )
         np.testing.assert_array_equal(
             first.decision_function(X_test), fitted.decision_function(X_test)

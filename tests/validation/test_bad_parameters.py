@@ -61,7 +61,7 @@ BAD_PARAMETERS = [
     (
         {"tower": narrow},
         ValueError,
-        r"`tower` must map .* to embeddings of shape \(2, 32\); got \(2, 31\)",
+        r"`tower` must map .* to embeddings of shape \(2, 64\); got \(2, 31\)",
     ),
     (
         {"tower": nn.Linear(13, 5)},
@@ -141,12 +141,12 @@ BAD_PARAMETERS = [
     (
         {"max_epochs": 0},
         ValueError,
-        r"`max_epochs` must be an integer of at least 1; got 0",
+        r"`max_epochs` must be an integer of at least 1 or None; got 0",
     ),
     (
         {"max_epochs": -3},
         ValueError,
-        r"`max_epochs` must be an integer of at least 1; got -3",
+        r"`max_epochs` must be an integer of at least 1 or None; got -3",
     ),
     ({"max_epochs": 2.0}, TypeError, r"`max_epochs` must be an integer"),
     (
