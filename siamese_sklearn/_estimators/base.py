@@ -107,7 +107,6 @@ class SiameseBase(  # type: ignore[call-arg]
     net_: Any = field(init=False)
     n_iter_: int = field(init=False)
     n_steps_: int = field(init=False)
-    input_weight_: float = field(init=False)
     _built_with: dict[str, str] = field(init=False)
     _split_seed: int = field(init=False)
     _class_order: Array | None = field(default=None, init=False)
@@ -122,6 +121,13 @@ class SiameseBase(  # type: ignore[call-arg]
     @abstractmethod
     def _head(self) -> HeadLike | None:
         """Head that overrides the one of `loss`, or None."""
+
+    @property
+    def input_weight_(self) -> float:
+        """Share of the squared distances that comes from the input."""
+        check_is_fitted(self)
+        path = getattr(self.net_.module_, "input_path", None)
+        return 0.0 if path is None else float(path.weight)
 
     @property
     @abstractmethod
@@ -338,37 +344,24 @@ class SiameseBase(  # type: ignore[call-arg]
                 split_rng = np.random.default_rng(self._split_seed)
                 early_stopping = is_whole and self.early_stopping
                 kept, held = self._hold_out(data, early_stopping, split_rng)
-                watch = None
-                if early_stopping:
-                    watch = Watch(
-                        self._measure(data, kept, held, device, split_rng),
-                        self.n_iter_no_change,
-                    )
                 run = self._run(data, kept, device, rng, n_epochs=n_epochs)
-                run.watch, run.verbose = watch, int(self.verbose)
+                run.verbose = int(self.verbose)
+                if early_stopping:
+                    score = self._measure(data, kept, held, device, split_rng)
+                    run.watch = Watch(score, self.n_iter_no_change)
                 if is_whole:
                     run.schedule = resolve_schedule(self.lr_schedule, self.callbacks)
                 if continues:
                     net = self.net_
                     set_learning_rate(net, self.lr, self.weight_decay)
                 else:
-                    path = None
-                    if self._keeps_input(data):
-                        path = self._input_path(data.take(kept), run, weigh=is_whole)
-                    n_classes = len(self.classes_) if data.kind == "rows" else 2
-                    net = self._build_net(run, n_classes, path, self.callbacks)
+                    net = self._new_net(data, run, weigh=is_whole)
                 check_loss(net.criterion_, self.loss, data, self._architecture)
                 with kept_on_error(net):
                     yield net, run
                     conclude(net, run, n_done)
-                    self.net_, self.history_, self.n_iter_ = (
-                        net,
-                        net.history,
-                        len(net.history),
-                    )
-                    self.n_steps_ = run.n_steps
-                    path = getattr(net.module_, "input_path", None)
-                    self.input_weight_ = 0.0 if path is None else float(path.weight)
+                    self.net_, self.history_ = net, net.history
+                    self.n_iter_, self.n_steps_ = len(net.history), run.n_steps
                     self._learn_from(data, kept, held, rng)
 
     def _forget_fit(self) -> None:
@@ -416,6 +409,11 @@ class SiameseBase(  # type: ignore[call-arg]
         by_name = np.argsort(self._class_order)
         number = by_name[np.searchsorted(self.classes_, data.classes)]
         return replace(data, target=number[data.target])
+
+    def _new_net(self, data: TrainingData, run: TrainingRun, *, weigh: bool) -> Any:
+        path = self._input_path(data, run, weigh) if self._keeps_input(data) else None
+        n_classes = len(self.classes_) if data.kind == "rows" else 2
+        return self._build_net(run, n_classes, path, self.callbacks)
 
     def _build_net(
         self,
@@ -477,34 +475,35 @@ class SiameseBase(  # type: ignore[call-arg]
         return by_angle and not is_binary and not is_learned
 
     def _input_path(
-        self, data: TrainingData, run: TrainingRun, *, weigh: bool
+        self, data: TrainingData, run: TrainingRun, weigh: bool
     ) -> InputPath:
         """Learn the map of the input, and choose its weight by brief trainings."""
-        (X,), labels, rng, device = data.sides, data.target, run.rng, run.rows.device
-        width = self.n_components // 2
-        scale = choose_scale(X, labels, width, rng)
-        path = learn_input_path(X, labels, width, scale, rng)
+        device, rng, width = run.rows.device, run.rng, self.n_components // 2
+        scale = choose_scale(data, run.kept, width, rng)
+        path = learn_input_path(data, run.kept, width, scale, rng)
         if not weigh:
             return path
         n_steps = min(run.n_steps, max(run.n_steps // 8, _MIN_BRIEF_STEPS))
 
         def embedded(known: IntArray, out: IntArray) -> FloatArray | None:
             """Train briefly on the rows `known`, and embed the rows `out`."""
-            classes, target = np.unique(labels[known], return_inverse=True)
+            classes, target = np.unique(data.target[known], return_inverse=True)
             part = replace(data.take(known), target=target)
             brief = self._run(part, np.arange(len(known)), device, rng, n_steps=n_steps)
             brief.schedule = run.schedule
             net = self._build_net(
                 brief,
                 len(classes),
-                learn_input_path(X[known], target, width, scale, rng),
+                learn_input_path(data, known, width, scale, rng),
                 callbacks=None,
             )
             is_good = train_briefly(net, brief)
-            return embed(net, Rows(X[out], device=device)) if is_good else None
+            rows = Rows(data.sides[0][out], device=device)
+            return embed(net, rows) if is_good else None
 
         n_rows = n_steps * self.batch_size
-        path.weight.fill_(choose_weight(labels, width, embedded, n_rows, rng))
+        weight = choose_weight(data.target, run.kept, width, embedded, n_rows, rng)
+        path.weight.fill_(weight)
         return path
 
     def _run(

@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from sklearn.decomposition import PCA
 
+from siamese_sklearn._estimators.training_data import TrainingData
 from siamese_sklearn._grouping import group_by_class, number_within
-from siamese_sklearn._typing import Array, DoubleArray, FloatArray, IntArray
+from siamese_sklearn._typing import DoubleArray, FloatArray, IntArray
 from siamese_sklearn.metrics import map_at_r
 from siamese_sklearn.towers import InputPath
 
@@ -78,15 +79,16 @@ class InputScale:
 
 
 def choose_scale(
-    X: Array, labels: IntArray, width: int, rng: np.random.Generator
+    data: TrainingData, index: IntArray, width: int, rng: np.random.Generator
 ) -> InputScale:
     """Choose the scale with the best MAP@R on classes left out.
 
     Parameters
     ----------
-    X : array of shape (n, ...)
-    labels : array of shape (n,)
-        Classes as integers.
+    data : TrainingData
+        Rows and their classes.
+    index : array of int
+        The rows to use.
     width : int
         Number of components of the path, at least 2.
     rng : numpy.random.Generator
@@ -95,10 +97,10 @@ def choose_scale(
     -------
     InputScale
     """
-    rows, labels = _to_learn_from(X, labels, rng)
+    rows, labels = _flat_rows(data, index, rng)
     folds = _class_folds(labels, _FOLDS, rng)
     if not folds:  # a table may mix units, an image does not
-        return InputScale(X.ndim > 2, 1.0)
+        return InputScale(data.sides[0].ndim > 2, 1.0)
     merits = np.array(  # (2, n_shrinkages)
         [
             _merits(_scaled(rows, alike), labels, width, folds, rng)
@@ -112,8 +114,8 @@ def choose_scale(
 
 
 def learn_input_path(
-    X: Array,
-    labels: IntArray,
+    data: TrainingData,
+    index: IntArray,
     width: int,
     scale: InputScale,
     rng: np.random.Generator,
@@ -126,7 +128,7 @@ def learn_input_path(
 
     Parameters
     ----------
-    X, labels, width, rng
+    data, index, width, rng
         As in `choose_scale`.
     scale : InputScale
 
@@ -142,7 +144,7 @@ def learn_input_path(
     Hatch, Kajarekar & Stolcke, "Within-Class Covariance Normalization for SVM-based
     Speaker Recognition", Interspeech 2006.
     """
-    rows, labels = _to_learn_from(X, labels, rng)
+    rows, labels = _flat_rows(data, index, rng)
     scaled = _scaled(rows, scale.alike)
     scatter = _scatter_within(scaled.rows, labels)
     whitening = _whitening(scatter, scale.shrinkage)
@@ -182,7 +184,8 @@ def _class_folds(
 
 
 def choose_weight(
-    labels: IntArray,
+    target: IntArray,
+    index: IntArray,
     width: int,
     embedded: Callable[[IntArray, IntArray], FloatArray | None],
     n_rows: int,
@@ -192,8 +195,10 @@ def choose_weight(
 
     Parameters
     ----------
-    labels : array of shape (n,)
+    target : array of shape (n,)
         Classes as integers from 0.
+    index : array of int
+        The rows to use.
     width : int
         Number of components of the path.
     embedded : callable
@@ -212,16 +217,15 @@ def choose_weight(
     """
     octaves = np.log2(np.array(_RATIOS) / _USUAL_RATIO)
     merits = []
-    for left_out in _class_folds(labels, _TRAININGS, rng):
-        is_out = np.isin(labels, left_out)
-        known, out = np.flatnonzero(~is_out), np.flatnonzero(is_out)
-        known = known[_some_rows(labels[known], n_rows, rng)]
-        out = out[_some_rows(labels[out], _MAX_EMBEDDED, rng)]
+    for left_out in _class_folds(target[index], _TRAININGS, rng):
+        is_out = np.isin(target[index], left_out)
+        known = _some_rows(target, index[~is_out], n_rows, rng)
+        out = _some_rows(target, index[is_out], _MAX_EMBEDDED, rng)
         joined = embedded(known, out)
         if joined is not None:
             kept, learned = joined[:, :width], joined[:, width:]
             found = [
-                map_at_r(np.hstack([kept, ratio * learned]), labels[out])
+                map_at_r(np.hstack([kept, ratio * learned]), target[out])
                 for ratio in _RATIOS
             ]
             merits.append(np.log(np.maximum(found, _TINY)))
@@ -231,27 +235,30 @@ def choose_weight(
     return 1 / (1 + _RATIOS[int(merit.argmax())] ** 2)
 
 
-def _some_rows(labels: IntArray, room: int, rng: np.random.Generator) -> IntArray:
+def _some_rows(
+    target: IntArray, index: IntArray, room: int, rng: np.random.Generator
+) -> IntArray:
     """Take as many classes as there is room for, and some rows of each."""
-    if len(labels) <= room:
-        return np.arange(len(labels))
-    order, start, count = group_by_class(labels, rng)
+    if len(index) <= room:
+        return index
+    order, start, count = group_by_class(target[index], rng)
     classes = rng.permutation(np.flatnonzero(count))
     size = np.minimum(count, max(room // len(classes), _MIN_ROWS))[classes]
     fits = np.cumsum(size) <= max(room, size[:2].sum())
     group, number = number_within(size[fits])
-    chosen: IntArray = np.sort(order[start[classes[fits][group]] + number])
-    return chosen
+    chosen = np.sort(order[start[classes[fits][group]] + number])
+    return np.asarray(index[chosen])
 
 
-def _to_learn_from(
-    X: Array, labels: IntArray, rng: np.random.Generator
+def _flat_rows(
+    data: TrainingData, index: IntArray, rng: np.random.Generator
 ) -> tuple[DoubleArray, IntArray]:
-    """Take flat rows (n, d), and their classes as integers from 0."""
+    """Take some flat rows (m, d), and their classes as integers from 0."""
+    (X,) = data.sides
     room = min(_MAX_ROWS, max(_MAX_NUMBERS // max(X[:1].size, 1), 2))
-    chosen = _some_rows(labels, room, rng)
+    chosen = _some_rows(data.target, index, room, rng)
     rows = np.asarray(X[chosen], dtype=np.float64).reshape(len(chosen), -1)
-    return rows, np.unique(labels[chosen], return_inverse=True)[1]
+    return rows, np.unique(data.target[chosen], return_inverse=True)[1]
 
 
 def _scaled(rows: DoubleArray, alike: bool) -> _Scaled:

@@ -61,7 +61,7 @@ BAD_PARAMETERS = [
     (
         {"tower": narrow},
         ValueError,
-        r"`tower` must map .* to embeddings of shape \(2, 64\); got \(2, 31\)",
+        r"`tower` must map .* to embeddings of shape \(2, 64\); got \(2, 63\)",
     ),
     (
         {"tower": nn.Linear(13, 5)},
