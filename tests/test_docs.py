@@ -150,6 +150,29 @@ def test_relative_links_lead_to_files(page):
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+def benchmark(row):
+    """Cells of the first row of the benchmarks that begins with this one."""
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    line = re.search(rf"^\| {re.escape(row)} \|(.*)\|$", page, flags=re.MULTILINE)[1]
+    return [cell.strip() for cell in line.split("|")]
+
+
+def test_figures_of_the_first_screen_are_those_of_the_benchmarks():
+    digits = benchmark("digits")
+    ours, theirs = (100 * float(digits[column]) for column in (0, 2))
+    readme = (ROOT / "README.md").read_text()
+    assert f"| {ours:.1f}% correct | scikit-learn's NCA: {theirs:.1f}% |" in readme
+    ours, theirs = (
+        100 * float(benchmark(row)[0])
+        for row in ("SiamesePairClassifier", "recordlinkage, all fields")
+    )
+    rival = "recordlinkage, logistic regression"
+    assert f"| F1 {ours:.1f}% | {rival}: {theirs:.1f}% |" in readme
+    _, ours, theirs, *_ = benchmark("triplet, every")
+    rival = "pytorch-metric-learning"
+    assert f"| {float(ours):.1f} ms | {rival}: {float(theirs):.0f} ms |" in readme
+
+
 def test_readme_names_exactly_two_commands():
     commands = re.findall(
         r"^```bash\n(.*?)^```$",
