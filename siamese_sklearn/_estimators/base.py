@@ -23,6 +23,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from siamese_sklearn._documentation import DocumentationLink
 from siamese_sklearn._estimators.input_path import (
     choose_scale,
     choose_weight,
@@ -95,6 +96,7 @@ class SiameseBase(  # type: ignore[call-arg]
     SharedParameters,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
+    DocumentationLink,
     BaseEstimator,
     ABC,
     auto_wrap_output_keys=None,
