@@ -178,9 +178,13 @@ def _class_folds(
     if len(classes) < _MIN_CLASSES:
         return []
     size = max(round(len(classes) / 3), 2)
-    turns = -(-n_folds * size // len(classes))
-    order = np.concatenate([rng.permutation(classes) for _ in range(turns)])
-    return [np.unique(order[i * size : (i + 1) * size]) for i in range(n_folds)]
+    times = np.zeros(len(classes))  # that a class has been left out
+    folds = []
+    for _ in range(n_folds):
+        rarest = np.lexsort((rng.random(len(classes)), times))[:size]
+        times[rarest] += 1
+        folds.append(classes[np.sort(rarest)])
+    return folds
 
 
 def choose_weight(
@@ -270,7 +274,8 @@ def _scaled(rows: DoubleArray, alike: bool) -> _Scaled:
     scale = np.where(is_constant | alike, common, spread)
     centered = (rows - mean) / scale
     n_directions = min(_MAX_DIRECTIONS, *rows.shape)
-    pca = PCA(n_directions, random_state=0).fit(centered)
+    with np.errstate(invalid="ignore"):  # of the variance explained, if there is none
+        pca = PCA(n_directions, random_state=0).fit(centered)
     directions = pca.components_.T  # (d, m)
     return _Scaled(mean, directions / scale[:, None], centered @ directions)
 
