@@ -287,7 +287,7 @@ def _scatter_within(
     count = np.bincount(labels)
     order, start, _ = group_by_class(labels)
     sums = np.add.reduceat(rows[order], start, axis=0)
-    within = (rows - sums[labels] / count[labels, None])[count[labels] > 1]
+    within = rows - sums[labels] / count[labels, None]
     variance, vectors = np.linalg.eigh(within.T @ within)
     variance = np.maximum(variance, 0.0)
     return variance / (variance.mean() or 1.0), vectors

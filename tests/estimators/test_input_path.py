@@ -192,6 +192,17 @@ class TestMap:
                     atol=1e-5,
                 )
 
+    def test_rounding_of_a_constant_feature_is_no_spread(self):
+        X, labels = table(d=4)
+        X = X.astype(np.float32)
+        value = np.float32(1e7) + rng().integers(0, 2, 60).astype(np.float32)
+        scale = InputScale(False, math.inf)
+        rounded = np.insert(X, 2, value, axis=1)
+        path, without = learned(rounded, labels, 4, scale), learned(X, labels, 4, scale)
+        np.testing.assert_allclose(
+            cosines(mapped(path, rounded)), cosines(mapped(without, X)), atol=1e-5
+        )
+
     @pytest.mark.parametrize("alike", [True, False])
     @pytest.mark.parametrize("shrinkage", SHRINKAGES)
     @pytest.mark.parametrize(
@@ -388,6 +399,43 @@ class TestScale:
         data = as_data(X, labels)
         choose_scale(data, np.arange(40), 4, rng())
 
+    @pytest.mark.parametrize(
+        ("alike", "each", "expected"),
+        [
+            # a place has to gain 0.005 more than the one before
+            ([0.0, 0.0, 0.0, 0.0, 0.0], [-1] * 5, InputScale(True, math.inf)),
+            ([0.0, 0.004, 0.009, 0.014, 0.019], [-1] * 5, InputScale(True, math.inf)),
+            ([0.0, 0.006, 0.006, 0.006, 0.006], [-1] * 5, InputScale(True, 3.0)),
+            ([0.0, 0.0, 0.011, 0.015, 0.0], [-1] * 5, InputScale(True, 1.0)),
+            ([0.0, 0.0, 0.0, 0.0, 0.021], [-1] * 5, InputScale(True, 0.1)),
+            # the mean decides between the scales, not the best
+            ([-1, -1, -1, -1, 4.5], [0.0] * 5, InputScale(True, 0.1)),
+            ([-1, -1, -1, -1, 3.5], [0.0] * 5, InputScale(False, math.inf)),
+            ([0.0] * 5, [0.0, 0.0, 0.0, 0.1, 0.0], InputScale(False, 0.3)),
+        ],
+    )
+    def test_the_best_merit(self, alike, each, expected, monkeypatch):
+        merits = iter([np.array(alike), np.array(each)])
+        monkeypatch.setattr(input_path, "_merits", lambda *args: next(merits))
+        assert self.chosen(*table()) == expected
+
+    def test_few_of_many_rows_are_searched(self, monkeypatch):
+        """300 of 600, drawn from both classes."""
+        seen = []
+
+        def spy(embeddings, labels, *, distance):
+            seen.append(labels)
+            return 0.5
+
+        monkeypatch.setattr(input_path, "map_at_r", spy)
+        X, labels = table(n=1200)
+        scaled = input_path._scaled(X, True)
+        input_path._merits(scaled, labels, 3, [np.array([1, 2])], rng())
+        assert len(seen) == len(input_path._SHRINKAGES)
+        for found in seen:
+            assert len(found) == 300
+            assert 100 < (found == 1).sum() < 200
+
     def test_merits_are_the_mean_logs_of_map_at_r(self):
         """Of cosines of naive maps of the classes kept, without a fold by fold loop
         over shrinkages.
@@ -508,6 +556,17 @@ class TestWeight:
 
         assert weight_of(embedded) == pytest.approx(1 / 10)
         assert len(calls) == 3
+
+    def test_the_mean_of_all_trainings_decides(self):
+        """The first finds nothing to choose, the others need a ratio of 3."""
+        calls = []
+
+        def embedded(known, out):
+            calls.append(out)
+            kept = apart(out, 2.0) if len(calls) == 1 else misleading(out)
+            return np.hstack([kept, apart(out, 1.0)])
+
+        assert weight_of(embedded) == pytest.approx(1 / 10)
 
     def test_one_half_if_all_failed(self):
         assert weight_of(lambda known, out: None) == 0.5
