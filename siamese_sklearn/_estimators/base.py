@@ -470,7 +470,8 @@ class SiameseBase(  # type: ignore[call-arg]
             or isinstance(self.loss, nn.Module | tuple)
         ):
             return False
-        loss = self._loss(len(self.classes_), self.n_components)
+        with torch.random.fork_rng(devices=[]):  # weights of a loss are drawn
+            loss = self._loss(len(self.classes_), self.n_components)
         is_binary = getattr(loss, "binary", False)
         is_learned = not isinstance(getattr(loss, "head", None), DistanceHead | None)
         by_angle = isinstance(loss.distance, RankedByEuclidean)

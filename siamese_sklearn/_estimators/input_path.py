@@ -178,9 +178,13 @@ def _class_folds(
     if len(classes) < _MIN_CLASSES:
         return []
     size = max(round(len(classes) / 3), 2)
-    turns = -(-n_folds * size // len(classes))
-    order = np.concatenate([rng.permutation(classes) for _ in range(turns)])
-    return [np.unique(order[i * size : (i + 1) * size]) for i in range(n_folds)]
+    times = np.zeros(len(classes))  # that a class has been left out
+    folds = []
+    for _ in range(n_folds):
+        rarest = np.lexsort((rng.random(len(classes)), times))[:size]
+        times[rarest] += 1
+        folds.append(classes[np.sort(rarest)])
+    return folds
 
 
 def choose_weight(
@@ -270,7 +274,8 @@ def _scaled(rows: DoubleArray, alike: bool) -> _Scaled:
     scale = np.where(is_constant | alike, common, spread)
     centered = (rows - mean) / scale
     n_directions = min(_MAX_DIRECTIONS, *rows.shape)
-    pca = PCA(n_directions, random_state=0).fit(centered)
+    with np.errstate(invalid="ignore"):  # of the variance explained, if there is none
+        pca = PCA(n_directions, random_state=0).fit(centered)
     directions = pca.components_.T  # (d, m)
     return _Scaled(mean, directions / scale[:, None], centered @ directions)
 
@@ -282,7 +287,7 @@ def _scatter_within(
     count = np.bincount(labels)
     order, start, _ = group_by_class(labels)
     sums = np.add.reduceat(rows[order], start, axis=0)
-    within = (rows - sums[labels] / count[labels, None])[count[labels] > 1]
+    within = rows - sums[labels] / count[labels, None]
     variance, vectors = np.linalg.eigh(within.T @ within)
     variance = np.maximum(variance, 0.0)
     return variance / (variance.mean() or 1.0), vectors

@@ -78,7 +78,8 @@ def resolve_schedule(
     """
     for given in callbacks or []:
         callback = given[1] if isinstance(given, tuple) else given
-        if callback is LRScheduler or isinstance(callback, LRScheduler):
+        kind = callback if isinstance(callback, type) else type(callback)
+        if issubclass(kind, LRScheduler):
             return None
     if callable(lr_schedule):
         return lr_schedule
