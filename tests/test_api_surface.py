@@ -128,6 +128,7 @@ NAMES = {
     "siamese_sklearn.plotting": [
         "EmbeddingDisplay",
         "NeighborsDisplay",
+        "OpenSetDisplay",
         "PairScoreDisplay",
         "TrainingCurveDisplay",
     ],
@@ -154,6 +155,7 @@ NAMES = {
 DISPLAYS = {
     "EmbeddingDisplay": "from_predictions",
     "NeighborsDisplay": "from_predictions",
+    "OpenSetDisplay": "from_predictions",
     "PairScoreDisplay": "from_predictions",
     "TrainingCurveDisplay": "from_history",
 }

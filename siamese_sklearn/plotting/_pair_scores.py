@@ -59,6 +59,7 @@ class PairScoreDisplay:
     See Also
     --------
     sklearn.metrics.DetCurveDisplay : Both error rates at every threshold.
+    OpenSetDisplay : The error rates of identification.
     siamese_sklearn.calibration : How to choose the threshold.
 
     Examples
