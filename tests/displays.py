@@ -10,6 +10,10 @@ HISTORY = [
 ]
 SAME, SCORE = np.array([1, 1, 1, 1, 0, 0, 0, 0]), np.array([9.0, 8, 7, 3, 5, 2, 2, 1])
 
+# four searches for ann and bob, the second of them missed, and four by strangers
+SOUGHT, CLASSES = list("abbaswxy"), ["a", "b"]
+SCORES = np.array([[9.0, 2], [6, 3], [1, 7], [5, 0], [1, 8], [3, 2], [2, 2], [0, 1]])
+
 
 def texts(legend):
     return [text.get_text() for text in legend.get_texts()]

@@ -1,10 +1,8 @@
-"""What the displays share: lazy matplotlib, axes to draw on, steps of a Pipeline."""
+"""What the displays share: colors, lazy matplotlib, axes to draw on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from sklearn.pipeline import Pipeline
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,7 +14,6 @@ __all__ = [
     "VERMILLION",
     "axes_to_draw_on",
     "check_matplotlib",
-    "last_step",
 ]
 
 # Okabe & Ito 2008, "Color Universal Design": distinct in common kinds of color
@@ -51,10 +48,3 @@ def axes_to_draw_on(
             f"`ax` must be one matplotlib Axes or None; got {type(ax).__name__}."
         )
     return ax
-
-
-def last_step(estimator: Any, X: Any) -> tuple[Any, Any]:
-    """Return the last step of a Pipeline and its input; else the estimator and `X`."""
-    if not isinstance(estimator, Pipeline):
-        return estimator, X
-    return estimator[-1], estimator[:-1].transform(X) if len(estimator) > 1 else X

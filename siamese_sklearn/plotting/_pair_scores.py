@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from siamese_sklearn._checks import check_integer, check_number
+from siamese_sklearn._pipelines import last_step
 from siamese_sklearn._validation import check_same
 from siamese_sklearn.metrics._verification import check_scored_pairs
 from siamese_sklearn.pairs import Pairs, make_pairs
@@ -16,7 +17,6 @@ from siamese_sklearn.plotting._drawing import (
     VERMILLION,
     axes_to_draw_on,
     check_matplotlib,
-    last_step,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class PairScoreDisplay:
     See Also
     --------
     sklearn.metrics.DetCurveDisplay : Both error rates at every threshold.
+    OpenSetDisplay : The error rates of identification.
     siamese_sklearn.calibration : How to choose the threshold.
 
     Examples

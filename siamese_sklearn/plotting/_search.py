@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 
 from siamese_sklearn._estimators import SiameseBase
+from siamese_sklearn._pipelines import last_step
 from siamese_sklearn.distances import pairwise
-from siamese_sklearn.plotting._drawing import last_step
 
 __all__ = ["check_neighbors", "similarity"]
 

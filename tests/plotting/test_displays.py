@@ -5,15 +5,22 @@ import sys
 import numpy as np
 import pytest
 
-from displays import HISTORY, SAME, SCORE
+from displays import CLASSES, HISTORY, SAME, SCORE, SCORES, SOUGHT
 from siamese_sklearn.plotting import (
     EmbeddingDisplay,
     NeighborsDisplay,
+    OpenSetDisplay,
     PairScoreDisplay,
     TrainingCurveDisplay,
 )
 
-DISPLAYS = [EmbeddingDisplay, NeighborsDisplay, PairScoreDisplay, TrainingCurveDisplay]
+DISPLAYS = [
+    EmbeddingDisplay,
+    NeighborsDisplay,
+    OpenSetDisplay,
+    PairScoreDisplay,
+    TrainingCurveDisplay,
+]
 
 
 def draw(display, **kwargs):
@@ -27,6 +34,10 @@ def draw(display, **kwargs):
         images = rng.random((4, 5, 5))
         return display.from_predictions(
             images[:2], images, [[1, 2], [3, 0]], [0, 1], [0, 1, 0, 1], **kwargs
+        )
+    if display is OpenSetDisplay:
+        return display.from_predictions(
+            SOUGHT, SCORES, classes=CLASSES, threshold=4.0, **kwargs
         )
     if display is PairScoreDisplay:
         return display.from_predictions(SAME, SCORE, threshold=4.0, **kwargs)
@@ -95,8 +106,6 @@ class TestEveryDisplay:
 
     def test_estimator_is_not_touched_without_matplotlib(self, display, monkeypatch):
         monkeypatch.setitem(sys.modules, "matplotlib", None)
-        arguments = {NeighborsDisplay: 3, TrainingCurveDisplay: 1}.get(display, 2)
+        arguments = {EmbeddingDisplay: 2, TrainingCurveDisplay: 1}.get(display, 3)
         with pytest.raises(ImportError, match="needs matplotlib"):
-            display.from_estimator(
-                *[None] * (arguments + (display is PairScoreDisplay))
-            )
+            display.from_estimator(*[None] * arguments)
