@@ -107,6 +107,7 @@ def test_masks_of_pairs():
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(labels=LABELS, name=st.sampled_from(sorted(NAIVE)), seed=st.integers(0, 10**6))
 def test_a_miner_takes_what_loops_take(labels, name, seed):

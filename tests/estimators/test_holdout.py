@@ -34,6 +34,7 @@ def shuffled(labels, seed):
 
 
 class TestRows:
+    @pytest.mark.slow
     @given(labelings, fractions, seeds)
     def test_every_row_is_kept_or_held(self, labels, fraction, seed):
         assume(np.bincount(labels).max() >= 3)
