@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import train_test_split
@@ -32,25 +31,15 @@ maps = {
     "Siamese embedding, n_components=2": planar.fit(X_train, y_train).transform(X_test),
 }
 
+# distinct for the color blind, as in siamese_sklearn.plotting
+COLORS = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"]
+COLORS += ["#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"]
+
 figure, axes = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained")
 for ax, (title, points) in zip(axes, maps.items(), strict=True):
-    for digit in np.unique(y_test):
+    for digit, color in enumerate(COLORS):
         own = points[y_test == digit]
-        ax.scatter(*own.T, s=14, color=plt.cm.tab10(digit), alpha=0.6, linewidths=0)
-        ax.text(
-            *np.median(own, axis=0),
-            str(digit),
-            fontsize=15,
-            weight="bold",
-            ha="center",
-            va="center",
-            bbox={
-                "boxstyle": "circle,pad=0.15",
-                "facecolor": "white",
-                "alpha": 0.8,
-                "linewidth": 0,
-            },
-        )
-    ax.set_title(title, fontsize=13)
+        ax.scatter(*own.T, s=55, marker=f"${digit}$", color=color, linewidths=0)
+    ax.set_title(title, fontsize=14)
     ax.set(xticks=[], yticks=[])
 figure.savefig(Path(__file__).with_name("_static") / "embedding.png", dpi=120)

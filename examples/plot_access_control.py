@@ -108,8 +108,8 @@ print(f"strangers turned away:       {turned_away:.0%} of {len(visitors)} pictur
 
 leaver = inside[0]
 pictures = X[probes[names[probes] == leaver]]
-print(f"{leaver}: {clf.predict(pictures)}")
-print(f"{leaver}, once forgotten: {clf.forget(leaver).predict(pictures)}")
+print(f"{leaver}:\n{clf.predict(pictures)}")
+print(f"{leaver}, once forgotten:\n{clf.forget(leaver).predict(pictures)}")
 
 # %%
 # How certain are these figures?

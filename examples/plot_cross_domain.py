@@ -62,7 +62,8 @@ def pairs_across(n_drawn):
 
 
 pairs, same = pairs_across(400_000)
-print(pairs, f"same: {same.mean():.2f}")
+print(pairs)
+print(f"same: {same.mean():.2f}")
 
 # %%
 # Two towers

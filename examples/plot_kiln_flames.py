@@ -246,9 +246,11 @@ for name, layer in fitted.items():
         for title, model in CLASSIFIERS.items()
     }
     scores["MAP@R"] = map_at_r(Z_test, test_state)
-    print(name, *(f"{title} {score:.3f}" for title, score in scores.items()), sep=", ")
+    print(name)
+    for title, score in scores.items():
+        print(f"  {title} {score:.3f}")
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 4), layout="constrained")
 for n, name in enumerate(CLASSIFIERS):
     left.plot(MARGINS, table.loc[name, MARGINS], "o-", color=f"C{n}", label=name)
     left.axhline(table.loc[name, "features"], color=f"C{n}", linestyle=":")

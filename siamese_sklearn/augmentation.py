@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from siamese_sklearn._checks import check_boolean, check_number
+from siamese_sklearn._documentation import DocumentationLink
 
 __all__ = ["ImageAugmenter"]
 
 
-class ImageAugmenter(BaseEstimator):
+class ImageAugmenter(DocumentationLink, BaseEstimator):
     """Randomly rotate, scale, shift, shear, stretch, flip, relight and erase images.
 
     Use it when there are few images per class. It teaches the network that these

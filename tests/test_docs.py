@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import pkgutil
 import re
 import subprocess
@@ -12,8 +13,11 @@ from types import FunctionType
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
+from sklearn.base import BaseEstimator
+from sklearn.preprocessing import StandardScaler
 
 import siamese_sklearn
+from siamese_sklearn import PairTransformer, SiameseEmbedder
 from siamese_sklearn.losses import LOSSES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -167,6 +171,29 @@ def test_relative_links_lead_to_files(page):
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+def benchmark(row):
+    """Cells of the first row of the benchmarks that begins with this one."""
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    line = re.search(rf"^\| {re.escape(row)} \|(.*)\|$", page, flags=re.MULTILINE)[1]
+    return [cell.strip() for cell in line.split("|")]
+
+
+def test_figures_of_the_first_screen_are_those_of_the_benchmarks():
+    digits = benchmark("digits")
+    ours, theirs = (100 * float(digits[column]) for column in (0, 2))
+    readme = (ROOT / "README.md").read_text()
+    assert f"| {ours:.1f}% correct | scikit-learn's NCA: {theirs:.1f}% |" in readme
+    ours, theirs = (
+        100 * float(benchmark(row)[0])
+        for row in ("SiamesePairClassifier", "recordlinkage, all fields")
+    )
+    rival = "recordlinkage, logistic regression"
+    assert f"| F1 {ours:.1f}% | {rival}: {theirs:.1f}% |" in readme
+    _, ours, theirs, *_ = benchmark("triplet, every")
+    rival = "pytorch-metric-learning"
+    assert f"| {float(ours):.1f} ms | {rival}: {float(theirs):.0f} ms |" in readme
+
+
 def test_readme_names_exactly_two_commands():
     commands = re.findall(
         r"^```bash\n(.*?)^```$",
@@ -207,6 +234,38 @@ def test_reference_lists_only_what_exists():
         if not hasattr(importlib.import_module(module), name):
             missing.append(f"{module}.{name}")
     assert missing == []
+
+
+def estimators():
+    """One instance of each estimator in the reference, with the name of its page."""
+    for module, name in listed_in_reference():
+        kind = getattr(importlib.import_module(module), name)
+        if (
+            isinstance(kind, type)
+            and issubclass(kind, BaseEstimator)
+            and not inspect.isabstract(kind)
+        ):
+            given = [StandardScaler()] if kind is PairTransformer else []
+            yield pytest.param(kind(*given), f"{module}.{name}.html", id=name)
+
+
+def test_estimators_of_the_reference_are_found():
+    found = {parameter.id for parameter in estimators()}
+    assert found > {"MLPTower", "PairTransformer", "SiameseEmbedder", "TripletLoss"}
+
+
+@pytest.mark.parametrize(("estimator", "page"), estimators())
+def test_html_view_of_an_estimator_links_to_its_page(estimator, page):
+    """Autosummary names a page after the module and name that the reference lists."""
+    site = "https://siamese-sklearn.readthedocs.io/page"  # of the default version
+    assert f'href="{site}/api/generated/{page}"' in estimator._repr_html_()
+
+
+def test_html_view_of_a_subclass_from_elsewhere_has_no_link():
+    class Own(SiameseEmbedder):
+        pass
+
+    assert "readthedocs" not in Own()._repr_html_()
 
 
 def test_every_script_of_the_gallery_has_a_thumbnail():

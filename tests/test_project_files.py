@@ -171,7 +171,14 @@ class TestAddresses:
     """The public addresses stand in pyproject.toml; other files repeat them."""
 
     BASES = PROJECT["urls"]["Documentation"], PROJECT["urls"]["Source"]
-    PLACES = "*", ".github/**/*", "docs/*", "docs/guide/*", "examples/*"
+    PLACES = (
+        "*",
+        ".github/**/*",
+        "docs/*",
+        "docs/guide/*",
+        "examples/*",
+        "siamese_sklearn/*",
+    )
     SUFFIXES = ".cff", ".md", ".py", ".toml", ".yaml", ".yml"
 
     def addresses(self, text):

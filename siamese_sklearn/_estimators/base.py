@@ -22,6 +22,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from siamese_sklearn._documentation import DocumentationLink
 from siamese_sklearn._estimators.parameters import SharedParameters
 from siamese_sklearn._estimators.training_data import TrainingData
 from siamese_sklearn._net import (
@@ -81,6 +82,7 @@ class SiameseBase(  # type: ignore[call-arg]
     SharedParameters,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
+    DocumentationLink,
     BaseEstimator,
     ABC,
     auto_wrap_output_keys=None,

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from siamese_sklearn._checks import check_option
+from siamese_sklearn._documentation import DocumentationLink
 from siamese_sklearn.distances import (
     DISTANCES,
     Distance,
@@ -25,7 +26,7 @@ UNSQUARED = tuple(
 )
 
 
-class LossSpec(BaseEstimator, ABC):
+class LossSpec(DocumentationLink, BaseEstimator, ABC):
     """Parameters of a loss, as a scikit-learn estimator that can be cloned.
 
     `build` checks the parameters and returns the ``nn.Module`` that computes the loss.

@@ -15,6 +15,7 @@ from sklearn.utils import Tags, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from siamese_sklearn._documentation import DocumentationLink
 from siamese_sklearn.pairs._containers import Side, Sides
 
 __all__ = ["PairTransformer"]
@@ -33,9 +34,13 @@ def _if_inner_has(name: str) -> Callable[[Method], Method]:
 
 # The inner transformer wraps its output itself, for each side, so scikit-learn's
 # automatic wrapping is off.
-class PairTransformer(
-    TransformerMixin, MetaEstimatorMixin, BaseEstimator, auto_wrap_output_keys=None
-):  # type: ignore[call-arg]
+class PairTransformer(  # type: ignore[call-arg]
+    TransformerMixin,
+    MetaEstimatorMixin,
+    DocumentationLink,
+    BaseEstimator,
+    auto_wrap_output_keys=None,
+):
     """Apply one transformer to both sides of `Pairs`, or to plain X.
 
     Use it to put a scaler, a decomposition or a vectorizer before a pair classifier in
@@ -78,6 +83,11 @@ class PairTransformer(
     >>> scaled.left.ravel(), scaled.right.ravel()
     (array([0.  , 0.25]), array([1. , 0.5]))
     """
+
+    # Its page is that of the top-level name.
+    _doc_link_template = DocumentationLink._doc_link_template.replace(
+        "{estimator_module}", "siamese_sklearn"
+    )
 
     def __init__(self, transformer: Any) -> None:
         self.transformer = transformer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -17,20 +18,25 @@ if TYPE_CHECKING:
     from matplotlib.collections import PathCollection
     from matplotlib.figure import Figure, SubFigure
     from matplotlib.legend import Legend
+    from matplotlib.path import Path
 
 __all__ = ["EmbeddingDisplay"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
-_MAX_NAMED = 10  # classes: "tab10" has as many colors
+# Ten colors that are distinct in common kinds of color blindness (Petroff 2021,
+# "Accessible color sequences for data visualization"), and a marker for each
+_COLORS = ["#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"]
+_COLORS += ["#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"]
+_MARKERS = "os^DvPX*<>"
 
 
 class EmbeddingDisplay:
-    """Scatter plot of an embedding: one point per row, in the color of its class.
+    """Scatter plot of an embedding: a point per row, its color and shape by class.
 
     Create it with `from_estimator` or `from_predictions`. Both axes have the same
     scale, so that distances in the plot are those of the embedding, or of its
-    projection.
+    projection. The colors are distinct in common kinds of color blindness.
 
     Parameters
     ----------
@@ -198,10 +204,11 @@ class EmbeddingDisplay:
             None creates a new figure.
         legend : bool, default=True
             Show a legend for up to 10 classes. The colors of more classes come from a
-            color map, without a legend.
+            color map, without a legend, and their shapes recur.
         scatter_kwargs : dict, default=None
             Passed to ``Axes.scatter``, for example ``{"s": 3, "cmap": "viridis"}``. The
-            color of a point is determined by its class.
+            color of a point is determined by its class, and so is its shape unless
+            ``marker`` is given.
 
         Returns
         -------
@@ -218,19 +225,20 @@ class EmbeddingDisplay:
         self.ax_ = axes_to_draw_on(type(self), ax)
         self.figure_ = self.ax_.figure
         x, y = self.points.T
-        options = {"s": 12, "alpha": 0.8, "linewidths": 0} | (scatter_kwargs or {})
-        names: npt.NDArray[Any] = np.empty(0)
-        if self.y is not None:
+        given = scatter_kwargs or {}
+        options = {"s": 18, "alpha": 0.8, "linewidths": 0} | given
+        self.legend_ = None
+        if self.y is None:
+            self.scatter_ = self.ax_.scatter(x, y, **options)
+        else:
             names, codes = np.unique(self.y, return_inverse=True)
-            named = len(names) <= _MAX_NAMED
-            colors = (
-                {"cmap": "tab10", "vmin": 0, "vmax": 9} if named else {"cmap": "turbo"}
+            markers = [given["marker"]] if "marker" in given else list(_MARKERS)
+            self.scatter_ = self.ax_.scatter(
+                x, y, **({"c": codes} | _colors(len(names)) | options)
             )
-            options = {"c": codes} | colors | options
-        self.scatter_ = self.ax_.scatter(x, y, **options)
-        self.legend_ = (
-            self._name(names) if legend and 0 < len(names) <= _MAX_NAMED else None
-        )
+            self.scatter_.set_paths(_paths(codes, markers))
+            if legend and len(names) <= len(_COLORS):
+                self.legend_ = self._name(names, markers)
         self.ax_.set(xlabel=self._axis(0), ylabel=self._axis(1))
         self.ax_.set_aspect(
             "equal", adjustable="box" if self._shares_limits() else "datalim"
@@ -251,10 +259,14 @@ class EmbeddingDisplay:
             f"({share:.0f}% of variance)"
         )
 
-    def _name(self, names: npt.NDArray[Any]) -> Legend:
-        handles, _ = self.scatter_.legend_elements(
-            num=list(range(len(names))), alpha=1.0
-        )
+    def _name(self, names: npt.NDArray[Any], markers: list[Any]) -> Legend:
+        from matplotlib.lines import Line2D
+
+        colors = self.scatter_.to_rgba(np.arange(len(names)), alpha=1.0)
+        handles = [
+            Line2D([], [], linestyle="", marker=marker, color=color)
+            for marker, color in zip(cycle(markers), colors, strict=False)
+        ]
         place: dict[str, Any] = {"loc": "best"}
         # a layout engine makes room beside the axes
         if self.figure_.get_layout_engine() is not None:
@@ -264,6 +276,24 @@ class EmbeddingDisplay:
                 "frameon": False,
             }
         return self.ax_.legend(handles, map(str, names.tolist()), **place)
+
+
+def _colors(n_classes: int) -> dict[str, Any]:
+    """Color map for the codes of the classes, as arguments of ``Axes.scatter``."""
+    from matplotlib.colors import ListedColormap
+
+    if n_classes > len(_COLORS):
+        return {"cmap": "viridis"}
+    return {"cmap": ListedColormap(_COLORS), "vmin": 0, "vmax": len(_COLORS) - 1}
+
+
+def _paths(codes: npt.NDArray[np.intp], markers: list[Any]) -> list[Path]:
+    """Shape of each point; one collection of points may have several."""
+    from matplotlib.markers import MarkerStyle
+
+    styles = [MarkerStyle(marker) for marker in markers]
+    paths = [style.get_path().transformed(style.get_transform()) for style in styles]
+    return [paths[code % len(paths)] for code in codes]
 
 
 def _check_embeddings(Z: npt.ArrayLike) -> FloatArray:

@@ -247,9 +247,20 @@ class PairScoreDisplay:
                 label=f"threshold {self.threshold:.3g}",
             )
             handles.append(self.threshold_line_)
-        self.legend_ = self.ax_.legend(handles=handles)
+        self.legend_ = self.ax_.legend(
+            handles=handles, loc="upper center", framealpha=1
+        )
+        self._lower_bars()
         self.ax_.set(xlabel="pair score (higher = more similar)", ylabel="density")
         return self
+
+    def _lower_bars(self) -> None:
+        """Make room above the bars, so that the legend covers none of them."""
+        legend, axes = (
+            artist.get_window_extent().height for artist in (self.legend_, self.ax_)
+        )
+        used = min(1.1 * legend / axes, 0.6)  # a layout may change the height a little
+        self.ax_.set_ylim(top=self.ax_.get_ylim()[1] / (1 - used))
 
     def _rates(self) -> tuple[str, str]:
         """FAR and FRR at the threshold, for the legend."""

@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from siamese_sklearn._checks import check_option
+from siamese_sklearn._documentation import DocumentationLink
 
 __all__ = ["ACTIVATIONS", "TowerSpec", "activation_layer"]
 
@@ -19,7 +20,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
-class TowerSpec(BaseEstimator, ABC):
+class TowerSpec(DocumentationLink, BaseEstimator, ABC):
     """Parameters of a tower, as a scikit-learn estimator that can be cloned."""
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import pdist
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -88,6 +89,38 @@ class TestEmbedding:
         assert len(np.unique(display.scatter_.get_facecolors(), axis=0)) == 10
         assert texts(display.legend_) == [str(digit) for digit in range(10)]
 
+    def test_classes_have_markers_of_their_own_also_in_the_legend(self, plt):
+        from matplotlib.markers import MarkerStyle
+
+        display = EmbeddingDisplay.from_predictions(
+            np.random.default_rng(0).random((20, 2)), np.arange(20) % 10
+        )
+        paths = display.scatter_.get_paths()
+        assert len(paths) == 20
+        shapes = [path.vertices.tobytes() for path in paths]
+        assert shapes[:10] == shapes[10:]
+        assert len(set(shapes)) == 10
+        for path, handle in zip(paths, display.legend_.legend_handles, strict=False):
+            marker = MarkerStyle(handle.get_marker())
+            expected = marker.get_path().transformed(marker.get_transform())
+            np.testing.assert_array_equal(path.vertices, expected.vertices)
+
+    def test_colors_are_distinct_for_the_color_blind(self, plt):
+        """Simulated after Viénot, Brettel & Mollon 1999, "Digital video colourmaps for
+        checking the legibility of displays by dichromats": in linear RGB, protanopes
+        and deuteranopes see red and green as one mixture, different for each.
+        """
+        display = EmbeddingDisplay.from_predictions(
+            np.random.default_rng(0).random((10, 2)), np.arange(10)
+        )
+        display.figure_.canvas.draw()
+        linear = display.scatter_.get_facecolors()[:, :3] ** 2.2
+        protan = [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]]
+        deutan = [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]]
+        for simulated in (np.eye(3), protan, deutan):
+            seen = np.clip(linear @ np.transpose(simulated), 0, 1) ** (1 / 2.2)
+            assert pdist(seen).min() > 0.1
+
     def test_more_classes_have_a_color_map_and_no_legend(self, plt):
         display = EmbeddingDisplay.from_predictions(
             np.random.default_rng(0).random((24, 2)), np.arange(24) % 12
@@ -119,6 +152,13 @@ class TestEmbedding:
         display = draw(EmbeddingDisplay, ax=ax)
         ax.figure.canvas.draw()
         assert display.legend_.get_window_extent().x1 <= ax.get_window_extent().x1
+
+    def test_a_marker_is_that_of_all_classes(self, plt):
+        display = draw(EmbeddingDisplay, scatter_kwargs={"marker": "s"})
+        assert (
+            len({path.vertices.tobytes() for path in display.scatter_.get_paths()}) == 1
+        )
+        assert {h.get_marker() for h in display.legend_.legend_handles} == {"s"}
 
     def test_options_of_scatter(self, plt):
         display = draw(EmbeddingDisplay, scatter_kwargs={"s": 3, "cmap": "viridis"})

@@ -86,6 +86,20 @@ class TestPairScores:
         assert display.threshold_line_ is None
         assert texts(display.legend_) == ["different pairs", "same pairs"]
 
+    @pytest.mark.parametrize("figsize", [(6.4, 4.8), (5, 2.4)])
+    @pytest.mark.parametrize("threshold", [None, 5.0])
+    def test_legend_covers_no_bar(self, figsize, threshold, plt):
+        """The densities are level, so bars are equally high below the whole legend."""
+        _, ax = plt.subplots(figsize=figsize, layout="constrained")
+        display = PairScoreDisplay.from_predictions(
+            np.arange(20) % 2, np.arange(20), threshold=threshold, ax=ax, bins=10
+        )
+        ax.figure.canvas.draw()
+        bars = [*display.same_, *display.different_]
+        highest = max(bar.get_window_extent().y1 for bar in bars)
+        assert highest < display.legend_.get_window_extent().y0
+        assert highest > ax.get_window_extent().y0 + 0.3 * ax.get_window_extent().height
+
     def test_kinds_have_colors_of_their_own(self, plt):
         from matplotlib.colors import to_hex
 
