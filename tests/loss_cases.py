@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from oracles import ORACLES, proxy
+from seeds import torch_seed
 from siamese_sklearn.losses import LOSSES
 
 LABELS = [0, 1, 0, 2, 1, 0, 3, 1]  # classes of 3, 3 and twice 1
@@ -60,8 +61,7 @@ def of_losses(cases, names):
 
 def build(name, params, n_components=3):
     """The module of a loss, whose own weights are the same every time."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with torch_seed():
         return LOSSES[name](**params).build(n_classes=4, n_components=n_components)
 
 
@@ -76,8 +76,7 @@ def rows(n=8, d=3, seed=0, dtype=torch.float64):
 
 
 def seeded(module, embeddings, labels, seed=0):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with torch_seed(seed):
         return module(embeddings, labels)
 
 

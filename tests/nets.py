@@ -7,6 +7,7 @@ from torch import nn
 
 from arrays import memory_map, read_only
 from models import quick
+from seeds import torch_seed
 from siamese_sklearn import MLPTower, TripletLoss
 from siamese_sklearn._net import (
     Rows,
@@ -33,8 +34,7 @@ X.flags.writeable = False
 
 
 def small_tower(noise=0.0):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with torch_seed():
         return MLPTower(hidden_layer_sizes=(8,), noise=noise).build((4,), WIDTH)
 
 
@@ -121,8 +121,7 @@ def two_towers():
 
 def two_channels(d=4):
     """A network of two channels, of rows of d numbers."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with torch_seed():
         return TwoChannelNetwork(
             nn.Sequential(nn.Linear(2 * d, 5), nn.Tanh(), nn.Linear(5, 1))
         )

@@ -10,6 +10,7 @@ import torch
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
+from seeds import torch_seed
 from siamese_sklearn import CNNTower, SiameseEmbedder, SiamesePairClassifier, make_pairs
 from siamese_sklearn.augmentation import ImageAugmenter
 
@@ -21,8 +22,7 @@ def still(**parameters):
 
 
 def seeded(augment, images, seed=0):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with torch_seed(seed):
         return augment(images)
 
 

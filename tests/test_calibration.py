@@ -53,6 +53,7 @@ def every_threshold(score):
     return [*np.unique(score), math.inf]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["accuracy", "eer"])
 @given(pairs=scored_pairs())
 def test_no_threshold_does_better(strategy, pairs):

@@ -72,6 +72,7 @@ def test_scikit_learn_knows_it_by_its_metric(distance):
     np.testing.assert_allclose(distance.pairwise(left, right), theirs, rtol=1e-9)
 
 
+@pytest.mark.slow
 @each_distance
 @settings(max_examples=30)
 @given(seed=seeds, d=st.integers(1, 40))

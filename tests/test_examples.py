@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from zipfile import ZipFile
@@ -89,6 +90,12 @@ def test_runs_in_an_empty_folder(script, gallery_run, tmp_path, request):
     assert {path.name for path in empty.iterdir()} == {script.name} | pictures
 
 
+@cache
+def distributions():
+    """The distributions that provide each package that can be imported."""
+    return metadata.packages_distributions()
+
+
 @every_script
 def test_imports_only_what_a_reader_has(script):
     for package in told_to_install(script):
@@ -97,9 +104,8 @@ def test_imports_only_what_a_reader_has(script):
     plot = project["optional-dependencies"]["plot"]
     available = closure([*project["dependencies"], *plot, *told_to_install(script)])
     needed = imported(script) - set(sys.stdlib_module_names) - {"siamese_sklearn"}
-    distributions = metadata.packages_distributions()
     for name in needed:
-        providers = set(map(canonicalize_name, distributions.get(name, [])))
+        providers = set(map(canonicalize_name, distributions().get(name, [])))
         assert providers & available, f"{name} comes with {providers}"
 
 

@@ -17,6 +17,7 @@ from torch.testing import assert_close
 
 from oracles._naive import naive_paired
 from oracles.logit import NAIVE_HEADS
+from seeds import torch_seed
 from siamese_sklearn import heads
 from siamese_sklearn.distances import DISTANCES, normalize, paired, pairwise
 from siamese_sklearn.heads import (
@@ -203,8 +204,7 @@ def test_first_logits_span_five_to_minus_five_on_the_unit_sphere(distance, d):
 @pytest.mark.parametrize("d", [32, 256])
 @pytest.mark.parametrize("seed", range(3))
 def test_first_logits_of_a_product_head_fall_with_the_difference(d, seed):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with torch_seed(seed):
         head = ProductHead(d)
     row = torch.full((1, d), 1 / math.sqrt(d))
     half = row * torch.tensor([1.0, -1.0]).repeat_interleave(d // 2)
@@ -218,8 +218,7 @@ def test_first_logits_of_a_product_head_fall_with_the_difference(d, seed):
 
 def test_the_first_weights_of_a_product_head_come_from_the_default_generator():
     def first(seed):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with torch_seed(seed):
             return ProductHead(4).hidden.weight
 
     assert torch.equal(first(0), first(0))

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seeds import torch_seed
 from siamese_sklearn.mining import (
     MINERS,
     easy_positive,
@@ -106,6 +107,7 @@ def test_masks_of_pairs():
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(labels=LABELS, name=st.sampled_from(sorted(NAIVE)), seed=st.integers(0, 10**6))
 def test_a_miner_takes_what_loops_take(labels, name, seed):
@@ -153,8 +155,7 @@ def test_a_negative_as_far_as_the_positive_is_not_semihard():
 @settings(max_examples=100)
 @given(labels=LABELS, seed=st.integers(0, 10**6))
 def test_random_takes_each_positive_pair_once_with_a_true_negative(labels, seed):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with torch_seed(seed):
         ours = mined(random_negative, random_distance(len(labels), 0), labels)
         torch.manual_seed(seed)
         again = mined(random_negative, random_distance(len(labels), 1), labels)
@@ -173,8 +174,7 @@ def test_random_takes_each_negative_equally_often():
     """20 rows of class 0, 5 others: 380 pairs, 76 draws a negative, with a standard
     deviation of 7.8.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with torch_seed():
         ours = mined(random_negative, torch.zeros(25, 25), [0] * 20 + [1, 2, 3, 4, 5])
     drawn = Counter(n for _, _, n in ours)
     assert set(drawn) == {20, 21, 22, 23, 24}
@@ -267,8 +267,7 @@ def test_every_triplet_counts_more_than_float32_can():
 @pytest.mark.parametrize("name", sorted(MINERS))
 def test_a_transposed_distance_mines_without_a_warning(name):
     distance = random_distance(6, 0)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with torch_seed():
         ours = mined(MINERS[name], distance.T, [0, 0, 1, 1, 2, 2])
         torch.manual_seed(0)
         assert ours == mined(MINERS[name], distance.T.contiguous(), [0, 0, 1, 1, 2, 2])

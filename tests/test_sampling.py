@@ -133,6 +133,7 @@ def test_a_batch_of_k_rows_per_class_holds_k_of_each_class(
         assert np.bincount(labels[batch]).tolist() == [k] * n_classes
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(large=st.integers(2, 2000), small=st.integers(2, 10), seed=st.integers(0, 1000))
 def test_of_two_classes_the_rare_one_is_in_every_batch(large, small, seed):

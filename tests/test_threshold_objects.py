@@ -107,6 +107,7 @@ class TestProbabilitySlope:
         assert probability[same == 1].min() > 0.9
         assert probability[same == 0].max() < 0.1
 
+    @pytest.mark.slow
     def test_probabilities_of_a_logistic_world_come_back(self):
         """Scores whose pairs are the same with probability 1 / (1 + exp(-3 (s - 0.5))):
         a slope of 3.
@@ -117,6 +118,7 @@ class TestProbabilitySlope:
 
 
 class TestThreshold:
+    @pytest.mark.slow
     @settings(max_examples=30)
     @given(case=scored_pairs())
     def test_is_learned_as_the_most_accurate_one_and_its_slope(self, case):
@@ -140,6 +142,7 @@ class TestThreshold:
         below = np.nextafter(np.float32([value]), np.float32(-np.inf))
         assert threshold.margin(below)[0] < 0
 
+    @pytest.mark.slow
     @settings(max_examples=30)
     @given(
         case=scored_pairs(),
@@ -157,6 +160,7 @@ class TestThreshold:
         np.testing.assert_array_equal(moved.margin(score), score.astype(float) - value)
         assert vars(learned) == before
 
+    @pytest.mark.slow
     @settings(max_examples=30)
     @given(case=scored_pairs())
     def test_probability_and_margin_turn_at_one_score_until_it_is_moved(self, case):

@@ -52,6 +52,7 @@ class TestGoingOn:
         quick(augment=augment, early_stopping=True).partial_fit(X_train, y_train)
         assert augment.rows == {tuple(row) for row in X_train.tolist()}
 
+    @pytest.mark.slow
     def test_warm_start_goes_on(self, wine):
         X_train, _, y_train, _ = wine
         # falls, as triplets' does not

@@ -83,6 +83,7 @@ class TestLearning:
         )
         assert neighbors.score(embedder.transform(X_test[common]), y_test[common]) > 0.9
 
+    @pytest.mark.slow
     def test_one_component_is_a_line_and_learns(self, wine):
         X_train, X_test, y_train, y_test = wine
         embedder = quick(n_components=1, max_epochs=30).fit(X_train, y_train)
@@ -125,6 +126,7 @@ class TestInScikitLearn:
         )
         assert model.fit(X_train, y_train).score(X_test, y_test) > 0.92
 
+    @pytest.mark.slow
     def test_cross_validation_scores_without_a_scorer(self, wine):
         X_train, _, y_train, _ = wine
         scores = cross_val_score(

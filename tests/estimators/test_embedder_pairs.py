@@ -76,6 +76,7 @@ class TestPairsAndTriplets:
             embedder.fit(*make_pairs(X_train, y_train, random_state=0)), "classes_"
         )
 
+    @pytest.mark.slow
     def test_grid_search(self, scaled):
         pairs, same = make_pairs(scaled[0], scaled[2], random_state=0)
         search = GridSearchCV(

@@ -121,6 +121,7 @@ class TestParameters:
             embedder.fit(X_train, y_train).transform(X_test), once
         )
 
+    @pytest.mark.slow
     def test_loss_module_with_weights_of_its_own(self, wine):
         """As many a loss of pytorch-metric-learning: its weights are trained, in a
         copy.

@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from seeds import torch_seed
 from siamese_sklearn import Pairs, SiameseEmbedder, Triplets
 from siamese_sklearn._estimators.holdout import hold_out, measure
 from siamese_sklearn._estimators.training_data import TrainingData
@@ -33,6 +34,7 @@ def shuffled(labels, seed):
 
 
 class TestRows:
+    @pytest.mark.slow
     @given(labelings, fractions, seeds)
     def test_every_row_is_kept_or_held(self, labels, fraction, seed):
         assume(np.bincount(labels).max() >= 3)
@@ -188,8 +190,7 @@ class TestClasses:
 
 @pytest.fixture(params=["euclidean", "sqeuclidean", "manhattan", "cosine"])
 def net(request):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with torch_seed():
         tower = MLPTower(hidden_layer_sizes=(8,)).build((4,), 3)
     return build_net(
         SiameseNetwork(tower, 3, normalize=False),

@@ -42,6 +42,7 @@ class TestRandomness:
         np.testing.assert_array_equal(found[0], found[1])
         assert not np.allclose(found[0], found[2], atol=1e-3)
 
+    @pytest.mark.slow
     def test_a_random_state_instance_is_drawn_from(self, halves):
         state = np.random.RandomState(5)
         first, second = (
@@ -74,6 +75,7 @@ class TestRandomness:
 
 
 class TestGoingOn:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", EACH_CONFIGURATION)
     def test_partial_fit_embeds_the_references_anew_and_keeps_who_was_enrolled(
         self, models, halves, name
@@ -137,6 +139,7 @@ class TestGoingOn:
         assert model.n_iter_ == len(model.history_) == 20
         assert roc_auc_score(same, model.pair_score(pairs)) > first
 
+    @pytest.mark.slow
     def test_warm_start_goes_on_and_enrolls_anew(self, halves):
         X_train, X_test, y_train, _ = halves
         model = (
@@ -166,6 +169,7 @@ class TestGoingOn:
         assert model.n_iter_ == 3
         assert model.threshold_ != 5
 
+    @pytest.mark.slow
     def test_refit_on_the_other_kind(self, halves):
         X_train, X_test, y_train, _ = halves
         model = quick_classifier().fit(X_train, y_train)

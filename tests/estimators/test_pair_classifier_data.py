@@ -74,6 +74,7 @@ class TestData:
             atol=1e-5,
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("dtype", [np.float32, np.uint8])
     @pytest.mark.parametrize("name", DATA_MODELS)
     def test_memory_maps(self, tmp_path, few_counts, dtype, name):

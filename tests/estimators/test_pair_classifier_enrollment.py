@@ -146,6 +146,7 @@ class TestReferences:
 
 
 class TestEnrollment:
+    @pytest.mark.slow
     def test_unseen_digits_are_known_from_a_few_examples(self, table):
         """Trained on 0 to 6; chance among ten digits is 0.1."""
         X_train, X_test, y_train, y_test = table
@@ -181,6 +182,7 @@ class TestEnrollment:
         )
         assert model.predict(X_test[::9]).tolist() == [f"row {i}" for i in range(9)]
 
+    @pytest.mark.slow
     def test_more_rows_of_a_known_class_only_bring_it_nearer(self, model, halves):
         X_test = halves[1]
         before = model.decision_function(X_test)

@@ -109,6 +109,7 @@ class TestUnknown:
         assert 10 < sum(answer == label for answer in wanted) < 65
         assert found.dtype == (object if label == "unknown" else np.int64)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "name", ["difference head", "product head", "two channels"]
     )

@@ -205,6 +205,7 @@ class TestLearning:
         )
         assert not torch.equal(model.net_.criterion_.head.offset, head.offset)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "parameters",
         [

@@ -55,6 +55,7 @@ def distinct_rows(n_classes, n_each, seed=0):
 
 
 class TestHeldOutThreshold:
+    @pytest.mark.slow
     @pytest.mark.parametrize("split", ["rows", "classes"])
     @pytest.mark.parametrize("name", ["contrastive", "product head", "two channels"])
     def test_it_is_learned_on_pairs_of_rows_that_are_not_trained_on(
@@ -125,6 +126,7 @@ class TestHeldOutThreshold:
         np.testing.assert_allclose(score, model.pair_score(pairs[held]), atol=1e-5)
         assert model.threshold_ == choose_threshold(same_seen, score)
 
+    @pytest.mark.slow
     def test_the_midpoint_is_accurate_on_pairs_not_seen(self, halves, pairs):
         """Three species of iris are told apart by their pairs: chance is one half."""
         parameters = {

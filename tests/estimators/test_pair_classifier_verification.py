@@ -136,6 +136,7 @@ class TestScores:
             weight @ right / weight.sum()
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "configuration",
         [name for name in CONFIGURATIONS if not (name in ONE_SIDED or is_logit(name))],
@@ -162,6 +163,7 @@ class TestMetric:
         assert all(isinstance(d, float) for d in found)
         np.testing.assert_allclose(found, model.pair_distance(pairs[:8]), atol=1e-5)
 
+    @pytest.mark.slow
     def test_metric_keeps_the_model_of_its_moment(self, model, halves):
         X_train, X_test, y_train, _ = halves
         metric = model.get_metric()

@@ -59,6 +59,7 @@ class TestChooseReferences:
             range(5),
         )
 
+    @pytest.mark.slow
     @given(st.integers(0, 10_000))
     def test_one_reference_is_the_row_nearest_to_the_mean_of_its_class(self, seed):
         points, labels = normal(30, 3, seed=seed), rng(seed).integers(3, size=30)

@@ -30,6 +30,7 @@ from loss_cases import (
 from oracles import ORACLES
 from oracles._naive import naive_table
 from oracles.triplet import triplet as triplet_oracle
+from seeds import torch_seed
 from siamese_sklearn.distances import DISTANCES
 from siamese_sklearn.losses import (
     LOSSES,
@@ -94,8 +95,7 @@ def test_random_mining_is_the_mean_over_what_the_miner_draws(distance, margin):
     table = torch.tensor(
         naive_table(embeddings, embeddings, distance), dtype=torch.float64
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with torch_seed():
         chosen = zip(
             *(side.tolist() for side in MINERS["random"](table, *pair_masks(labels))),
             strict=True,

@@ -13,6 +13,7 @@ from torch.testing import assert_close
 
 from oracles._naive import naive_triplets
 from oracles.hamming import ORACLES
+from seeds import torch_seed
 from siamese_sklearn import SiameseEmbedder
 from siamese_sklearn.binary import to_bits
 from siamese_sklearn.distances import normalize
@@ -143,8 +144,7 @@ def test_a_turned_sign_of_a_bit_changes_nothing(mining):
     )
     values = []
     for embeddings in (rows(), signs * rows()):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with torch_seed():
             values.append(module(embeddings, torch.tensor(LABELS)))
     assert_close(values[0], values[1])
 

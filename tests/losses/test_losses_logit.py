@@ -16,6 +16,7 @@ from torch.func import functional_call
 from torch.testing import assert_close
 
 from oracles.logit import ORACLES
+from seeds import torch_seed
 from siamese_sklearn import SiameseEmbedder
 from siamese_sklearn.distances import DISTANCES
 from siamese_sklearn.heads import HEADS, DifferenceHead, DistanceHead, Head, PluggedHead
@@ -293,8 +294,7 @@ def test_the_head_is_fitted_to_the_embeddings(name, head):
 
     Trained alone, at its own learning rate, the head comes to tell them apart.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with torch_seed():
         module = SPECS[name](head=head).build(2, 3)
     embeddings = torch.tensor(
         [[0.0, 0.0, 0.0], [0.2, 0.0, 0.0], [0.7, 0.0, 0.0], [0.9, 0.0, 0.0]]

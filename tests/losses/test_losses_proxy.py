@@ -19,6 +19,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from torch.testing import assert_close
 
+from seeds import torch_seed
 from siamese_sklearn import SiameseEmbedder
 from siamese_sklearn.losses import (
     ArcFaceLoss,
@@ -46,8 +47,7 @@ def rows(n=12, d=5, seed=0, dtype=torch.float64):
 
 
 def build(spec, n_classes=4, n_components=5, seed=0):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with torch_seed(seed):
         return spec.build(n_classes, n_components)
 
 

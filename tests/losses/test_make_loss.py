@@ -9,6 +9,7 @@ from torch import nn
 
 from loss_cases import LABELS, build, rows
 from models import quick
+from seeds import torch_seed
 from siamese_sklearn import Pairs
 from siamese_sklearn.distances import DISTANCES
 from siamese_sklearn.losses import LOSSES, ContrastiveLoss, TripletLoss
@@ -18,8 +19,7 @@ from siamese_sklearn.losses._resolve import make_loss
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_name_makes_the_loss_with_what_it_has_of_the_overrides(name):
     overrides = {"margin": 0.5, "distance": "cosine"}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with torch_seed():
         module = make_loss(name, LOSSES, 4, 3, **overrides, mining=None, unheard_of=1)
     known = LOSSES[name]().get_params()
     expected = build(name, {k: v for k, v in overrides.items() if k in known})

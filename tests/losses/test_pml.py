@@ -17,6 +17,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from models import quick
+from seeds import torch_seed
 from siamese_sklearn.distances import normalize
 from siamese_sklearn.losses import LOSSES
 from siamese_sklearn.losses._resolve import make_loss
@@ -29,8 +30,7 @@ D = 8
 
 def seeded(make):
     """A loss whose own weights are the same every time."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with torch_seed():
         return make()
 
 

@@ -54,6 +54,7 @@ def naive_rates(same, score, threshold):
     )
 
 
+@pytest.mark.slow
 @given(scored_pairs())
 def test_curve_equals_counting_at_each_threshold(pairs):
     far, frr, thresholds = far_frr_curve(*pairs)

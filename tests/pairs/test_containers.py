@@ -260,9 +260,9 @@ def clusters(container=np.asarray):
 
 CONTAINERS = [
     np.asarray,
-    sparse.csr_array,
-    pd.DataFrame,
-    lambda X: pl.DataFrame(X, schema=["a", "b"]),
+    pytest.param(sparse.csr_array, marks=pytest.mark.slow),
+    pytest.param(pd.DataFrame, marks=pytest.mark.slow),
+    pytest.param(lambda X: pl.DataFrame(X, schema=["a", "b"]), marks=pytest.mark.slow),
 ]
 
 

@@ -321,6 +321,7 @@ def draw(labels, n_same, n_different, seed):
     return pairs[:n_same], pairs[n_same:]
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(labels=CLASS_NUMBERS)
 def test_count_of_pairs(labels):
@@ -350,6 +351,7 @@ def test_drawn_pairs_are_distinct_and_the_same_ones_come_first(labels, data, see
     assert set(different) <= every_different
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(labels=CLASS_NUMBERS, seed=st.integers(0, 1000))
 def test_all_pairs_are_drawn_if_as_many_are_asked_for(labels, seed):

@@ -61,6 +61,7 @@ class TestEmbedding:
     def test_distances_keep_their_proportions(self, plt):
         assert draw(EmbeddingDisplay).ax_.get_aspect() == 1.0
 
+    @pytest.mark.slow
     def test_axes_may_share_their_limits(self, plt):
         figure, axes = plt.subplots(1, 2, sharex=True, sharey=True)
         displays = [draw(EmbeddingDisplay, ax=ax) for ax in axes]
@@ -164,6 +165,7 @@ class TestEmbedding:
         assert display.scatter_.get_sizes().tolist() == [3]
         assert display.scatter_.get_cmap().name == "viridis"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("legend", [True, False])
     def test_estimator_embeds(self, embedder, digits, plt, legend):
         X, y = digits

@@ -179,6 +179,7 @@ class TestNeighbors:
         np.testing.assert_array_equal(display.neighbor_images, gallery[nearest])
         np.testing.assert_array_equal(display.y_neighbors, y[1::2][nearest])
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("architecture", ["siamese", "two_channel"])
     def test_classifier_searches_by_its_score(self, architecture, digits, plt):
         X, y = digits
@@ -199,6 +200,7 @@ class TestNeighbors:
         nearest = np.argsort(-score.reshape(2, 30), axis=1)[:, :4]
         np.testing.assert_array_equal(display.neighbor_images, gallery[nearest])
 
+    @pytest.mark.slow
     def test_sides_of_two_kinds(self, digits, plt):
         X, y = digits
         pairs = Pairs(X[:100], np.repeat(X[:100].reshape(100, 64), 2, axis=1))

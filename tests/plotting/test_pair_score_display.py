@@ -140,6 +140,7 @@ class TestPairScores:
         )
         assert display.threshold_line_ is None
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("given", ["rows", "pairs"])
     def test_pipeline(self, iris, given, plt):
         X, y = iris

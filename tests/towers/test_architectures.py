@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.testing import assert_close
 
+from seeds import torch_seed
 from siamese_sklearn import CNNTower, MLPTower
 from siamese_sklearn.distances import normalize
 from siamese_sklearn.towers import (
@@ -43,8 +44,7 @@ def fixed_seed():
     """Layers that the tests make themselves draw their weights from torch's default
     generator.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with torch_seed():
         yield
 
 

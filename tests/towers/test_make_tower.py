@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from seeds import torch_seed
 from siamese_sklearn import CNNTower, MLPTower, SiameseEmbedder
 from siamese_sklearn.towers import TOWERS
 from siamese_sklearn.towers._resolve import make_tower
@@ -45,8 +46,7 @@ class TestMakeTower:
 
     @pytest.mark.parametrize("name", TOWERS)
     def test_names_are_specs_with_their_defaults(self, name):
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
+        with torch_seed():
             named = make_tower(name, rows(2, 4, 4), 3)
             torch.manual_seed(0)
             built = TOWERS[name]().build((4, 4), 3)

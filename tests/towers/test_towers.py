@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.base import clone
 from torch import nn
 
+from seeds import torch_seed
 from siamese_sklearn import CNNTower, MLPTower, SiameseEmbedder
 from siamese_sklearn.metrics import map_at_r
 from siamese_sklearn.towers import TOWERS, SiameseNetwork, Standardize
@@ -291,8 +292,7 @@ class TestStandardize:
         layer.eval()
         assert torch.equal(layer(X), X)
         layer.train()
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
+        with torch_seed():
             difference = layer(X) - X
         # Standard errors: 0.3 / sqrt(2 n) = 0.0015 of the deviation, 0.3 / sqrt(n) =
         # 0.0021 of the mean.
@@ -304,8 +304,7 @@ class TestStandardize:
         layer = Standardize((2,), noise=0.3)
         outputs = []
         for seed in (0, 0, 1):
-            with torch.random.fork_rng():
-                torch.manual_seed(seed)
+            with torch_seed(seed):
                 outputs.append(layer(X))
         assert torch.equal(outputs[0], outputs[1])
         assert not torch.equal(outputs[0], outputs[2])
@@ -382,8 +381,7 @@ class TestSpecs:
     def test_build_follows_the_default_generator(self):
         built = []
         for seed in (0, 0, 1):
-            with torch.random.fork_rng():
-                torch.manual_seed(seed)
+            with torch_seed(seed):
                 built.append(weights(MLPTower().build((4,), 2)))
         assert same_weights(built[0], built[1])
         assert not same_weights(built[0], built[2])
