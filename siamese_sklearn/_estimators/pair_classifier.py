@@ -171,9 +171,10 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         parameters of a spec, such as ``MLPTower(dropout=0.1)``, can be searched as
         ``tower__dropout``. A module maps (B, ...) to (B, n_components); it is
         deep-copied, so your instance is not trained. A callable is called as
-        ``tower(input_shape, n_components)`` and returns a module. The built-in towers
-        standardize their input (the MLP also clips it and adds a little noise, see
-        `MLPTower`); your own module gets X as is. "pseudo_siamese" also accepts
+        ``tower(input_shape, n_components)``, with half of `n_components` if the other
+        half comes from the input (see `purpose`), and returns a module. The built-in
+        towers standardize their input (the MLP also clips it and adds a little noise,
+        see `MLPTower`); your own module gets X as is. "pseudo_siamese" also accepts
         ``(left, right)``. For "two_channel", a module maps the stacked pair, of shape
         (B, 2 C, H, W) or (B, 2 d), to (B, 1).""",
         fixed=True,

@@ -123,9 +123,10 @@ class SharedParameters:
         parameters of a spec, such as ``MLPTower(dropout=0.1)``, can be searched as
         ``tower__dropout``. A module maps (B, ...) to (B, n_components); it is
         deep-copied, so your instance is not trained. A callable is called as
-        ``tower(input_shape, n_components)`` and returns a module. The built-in towers
-        standardize their input (the MLP also clips it and adds a little noise, see
-        `MLPTower`); your own module gets X as is.""",
+        ``tower(input_shape, n_components)``, with half of `n_components` if the other
+        half comes from the input (see `purpose`), and returns a module. The built-in
+        towers standardize their input (the MLP also clips it and adds a little noise,
+        see `MLPTower`); your own module gets X as is.""",
         fixed=True,
     )
     loss: LossLike = parameter(
