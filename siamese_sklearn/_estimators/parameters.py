@@ -262,9 +262,9 @@ class SharedParameters:
     validation_split: str = parameter(
         "rows",
         '{"rows", "classes"}',
-        """"rows" holds out rows of every class. "classes" holds out whole classes, for
-        a model that has to work on classes not seen in training. `Pairs` and `Triplets`
-        are always held out by row.""",
+        """"rows" holds out rows of every class. "classes" holds out whole classes,
+        which training then misses, to measure on classes not seen in training; see also
+        `purpose`. `Pairs` and `Triplets` are always held out by row.""",
         check=partial(check_option, options=("rows", "classes")),
     )
     n_iter_no_change: int = parameter(
