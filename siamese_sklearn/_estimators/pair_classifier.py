@@ -143,7 +143,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     (array([6, 3, 1, 3, 1]), array([6, 3, 1, 3, 1]))
     >>> clf.predict(Pairs(X_seen[1001:1003], X_seen[1003:1005]))
     array([1, 1])
-    >>> clf.predict(Pairs(X_seen[:2], X_seen[1:3]))
+    >>> clf.predict(Pairs(X_seen[:2], X_seen[6:8]))
     array([0, 0])
     >>> clf.enroll(X[y == 9][:1], 9).classes_
     array([0, 1, 2, 3, 4, 5, 6, 7, 9])

@@ -95,7 +95,9 @@ def purpose_parameter(default: str) -> Any:
         half of the components are computed from the input by a linear map instead of
         the network, because a network discards what does not tell apart the classes of
         training. How much these components weigh is chosen by leaving classes out of
-        three short trainings; with fewer than four classes they weigh one half. Ignored
+        three short trainings; with fewer than four classes they weigh one half. The
+        classes of training are then less compact, so that one threshold separates their
+        pairs less well, while their nearest neighbors stay about the same. Ignored
         for `Pairs`, `Triplets` and sparse rows, for towers and losses that are modules
         of your own or do not compare embeddings by angle, for ``normalize=False``, and
         for fewer than 8 components.""",
