@@ -84,6 +84,7 @@ from siamese_sklearn.towers._resolve import is_cnn
 
 __all__ = ["SiameseBase"]
 
+_LEARNED = 32  # components, where the user does not choose
 _MIN_TO_KEEP_INPUT = 8  # components, of which half are learned
 _MIN_BRIEF_STEPS = 75  # of the trainings that choose the weight of the input
 
@@ -419,7 +420,7 @@ class SiameseBase(  # type: ignore[call-arg]
         n_classes = len(self.classes_) if data.kind == "rows" else 2
         if not self._keeps_input(data):
             return self._build_net(run, n_classes)
-        width = self.n_components // 2
+        width = self._width(True) // 2
         scale = choose_scale(data, run.kept, width, run.rng)
         path = learn_input_path(data, run.kept, width, scale, run.rng)
         net = self._build_net(run, n_classes, path)  # raises before any training
@@ -435,21 +436,21 @@ class SiameseBase(  # type: ignore[call-arg]
         *,
         is_brief: bool = False,
     ) -> Any:
+        n_components = self._width(path is not None)
         network = make_network(
             self._architecture,
             self.tower,
             lambda: (run.rows.sides(part) for part in run.rows.slices()),
-            self.n_components,
+            n_components,
             normalize=self.normalize,
             input_path=path,
         )
-        width = self.n_components - (0 if path is None else path.width)
         callbacks, net_params = self.callbacks, self.net_params
         if is_brief:  # callbacks see the training of the model only
             callbacks, net_params = None, without_callbacks(net_params)
         return build_net(
             network,
-            self._loss(n_classes, width),
+            self._loss(n_classes, n_components - (path.width if path else 0)),
             max_epochs=run.n_epochs,
             optimizer=self.optimizer,
             lr=self.lr,
@@ -458,6 +459,10 @@ class SiameseBase(  # type: ignore[call-arg]
             net_params=net_params,
             device=run.rows.device,
         )
+
+    def _width(self, keeps_input: bool) -> int:
+        default = 2 * _LEARNED if keeps_input else _LEARNED
+        return default if self.n_components is None else self.n_components
 
     def _loss(self, n_classes: int, n_components: int) -> nn.Module:
         given = {
@@ -479,13 +484,13 @@ class SiameseBase(  # type: ignore[call-arg]
             or issparse(data.sides[0])
             or self._architecture != "siamese"
             or not self.normalize
-            or self.n_components < _MIN_TO_KEEP_INPUT
+            or self._width(True) < _MIN_TO_KEEP_INPUT
             or isinstance(self.tower, nn.Module)
             or isinstance(self.loss, nn.Module | tuple)
         ):
             return False
         with torch.random.fork_rng(devices=[]):  # weights of a loss are drawn
-            loss = self._loss(len(self.classes_), self.n_components)
+            loss = self._loss(len(self.classes_), self._width(True))
         is_binary = getattr(loss, "binary", False)
         is_learned = not isinstance(getattr(loss, "head", None), DistanceHead | None)
         by_angle = isinstance(loss.distance, RankedByEuclidean)
@@ -495,7 +500,7 @@ class SiameseBase(  # type: ignore[call-arg]
         self, data: TrainingData, run: TrainingRun, scale: InputScale
     ) -> float:
         """Choose the weight of the input by brief trainings."""
-        device, rng, width = run.rows.device, run.rng, self.n_components // 2
+        device, rng, width = run.rows.device, run.rng, self._width(True) // 2
         n_steps = min(run.n_steps, max(run.n_steps // 8, _MIN_BRIEF_STEPS))
 
         def embedded(known: IntArray, out: IntArray) -> Parts | None:

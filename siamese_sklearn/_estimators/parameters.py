@@ -110,11 +110,12 @@ def purpose_parameter(default: str) -> Any:
 class SharedParameters:
     """Parameters of all estimators. To add one, declare a field here and use it."""
 
-    n_components: int = parameter(
-        64,
+    n_components: int | None = parameter(
+        None,
         "int",
-        "Dimension of the embedding.",
-        check=partial(check_integer, low=1),
+        """Dimension of the embedding. None means 32, and 32 more if a part is computed
+        from the input, see `purpose`.""",
+        check=or_none(partial(check_integer, low=1, also=" or None")),
         fixed=True,
     )
     _: KW_ONLY

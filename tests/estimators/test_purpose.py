@@ -217,6 +217,19 @@ class TestEmbedding:
         ):
             for_new(tower=tower).fit(table[0], table[2])
 
+    def test_input_adds_to_the_usual_number_of_components(self, table):
+        X, _, y = table
+        usual = {"n_components": None, "max_epochs": 1}
+        known = for_new(purpose="known_classes", **usual).fit(X, y)
+        assert known.transform(X).shape[1] == 32
+        new = for_new(**usual).fit(X, y)
+        assert new.transform(X).shape[1] == 64
+        assert new.net_.module_.tower[-1].out_features == 64 - (
+            new.net_.module_.input_path.width
+        )
+        module = nn.Linear(X.shape[1], 32)
+        assert for_new(tower=module, **usual).fit(X, y).transform(X).shape[1] == 32
+
     def test_feature_names(self, table):
         model = for_new().fit(table[0], table[2])
         assert len(model.get_feature_names_out()) == 10
