@@ -218,7 +218,7 @@ class TestEmbedding:
             for_new(tower=tower).fit(table[0], table[2])
 
     def test_input_adds_to_the_usual_number_of_components(self, table):
-        X, _, y = table
+        X, _, y, _ = table
         usual = {"n_components": None, "max_epochs": 1}
         known = for_new(purpose="known_classes", **usual).fit(X, y)
         assert known.transform(X).shape[1] == 32
