@@ -43,6 +43,8 @@ class Gallery:
         Indices into `classes`, ascending; every class has at least one reference.
     classes : array of shape (n_classes,)
         Names of the classes, sorted.
+    ids : array of shape (m,)
+        What identifies each reference.
 
     Examples
     --------
@@ -58,6 +60,7 @@ class Gallery:
     embeddings: FloatArray | None = None
     labels: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     classes: Array = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    ids: Array = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -78,6 +81,7 @@ class Gallery:
         names: Any,
         n_references: int | None,
         rng: Generator,
+        ids: Array | None = None,
     ) -> Gallery:
         """Return a gallery with more rows, of known or new classes.
 
@@ -93,6 +97,8 @@ class Gallery:
             The class of each row, validated.
         n_references, rng
             As in `choose_references`.
+        ids : array of shape (n,), default=None
+            What identifies each row; None numbers them from 0.
 
         Raises
         ------
@@ -128,6 +134,9 @@ class Gallery:
             else points[chosen[order]].astype(np.float32, copy=False),
             labels[chosen[order]],
             classes,
+            _joined_ids(self.ids, np.arange(len(names)) if ids is None else ids)[
+                chosen[order]
+            ],
         )
 
     def without(self, names: Any) -> Gallery:
@@ -154,6 +163,7 @@ class Gallery:
             None if self.embeddings is None else self.embeddings[kept],
             (np.cumsum(stays) - 1)[self.labels[kept]],
             self.classes[stays],
+            self.ids[kept],
         )
 
     def re_embedded(self, embed: Callable[[Any], FloatArray]) -> Gallery:
@@ -216,6 +226,56 @@ class Gallery:
                 scores = self._scores(queries[block], score)  # (b, m)
                 found[block], best[block] = scores.argmax(axis=1), scores.max(axis=1)
         return self.labels[found], best
+
+    def best_of_others(self, queries: Any, names: Any, score: Score) -> FloatArray:
+        """Score of the best reference that is not of the query's own class.
+
+        Parameters
+        ----------
+        queries, score
+            As in `class_scores`.
+        names : array-like of shape (n,)
+            The class of each query, which need not be enrolled.
+
+        Returns
+        -------
+        array of shape (n,)
+            Minus infinity for a query of the only class.
+        """
+        number = {name: i for i, name in enumerate(self.classes.tolist())}
+        own = np.array([number.get(name, -1) for name in np.asarray(names).tolist()])
+        best = np.empty(len(own), dtype=np.float32)
+        for block in self._blocks(len(own)):
+            scores = self._scores(queries[block], score)  # (b, m)
+            is_own = own[block, None] == self.labels
+            best[block] = np.where(is_own, -np.inf, scores).max(axis=1)
+        return best
+
+    def nearest_references(
+        self, queries: Any, n_neighbors: int, score: Score
+    ) -> tuple[IntArray, FloatArray]:
+        """Find the best references of each query, in descending order of their scores.
+
+        Parameters
+        ----------
+        queries, score
+            As in `class_scores`.
+        n_neighbors : int
+            At most the number of references.
+
+        Returns
+        -------
+        numbers : array of shape (n, n_neighbors)
+            Places of the references; of equal scores, the first place comes first.
+        scores : array of shape (n, n_neighbors)
+        """
+        shape = queries.shape[0], n_neighbors
+        found, best = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+        for block in self._blocks(shape[0]):
+            scores = self._scores(queries[block], score)  # (b, m)
+            order = np.argsort(-scores, axis=1, kind="stable")[:, :n_neighbors]
+            found[block], best[block] = order, np.take_along_axis(scores, order, axis=1)
+        return found, best
 
     def _search(
         self, queries: FloatArray, distance: RankedByEuclidean
@@ -365,6 +425,14 @@ def _images(distance: RankedByEuclidean, *sides: Any) -> tuple[FloatArray, ...]:
     # torch accepts writable memory only
     writable = (np.require(side, requirements="W") for side in sides)
     return tuple(distance.image(torch.from_numpy(side)).numpy() for side in writable)
+
+
+def _joined_ids(*parts: Array) -> Array:
+    """Concatenate ids; numbers stay numbers next to strings."""
+    filled = [part for part in parts if len(part)]
+    kinds = {"iu" if part.dtype.kind in "iu" else part.dtype.kind for part in filled}
+    dtype = object if len(kinds) > 1 else None
+    return np.concatenate(filled, dtype=dtype) if filled else parts[0]
 
 
 def _stacked(*parts: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from siamese_sklearn._validation.data import (
     RightSide,
+    check_ids,
     check_labels,
     check_names,
     check_rows,
@@ -22,6 +23,7 @@ from siamese_sklearn._validation.parameters import (
 
 __all__ = [
     "RightSide",
+    "check_ids",
     "check_labels",
     "check_names",
     "check_parameters",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -200,6 +201,32 @@ def check_names(y: Any, X: Any) -> npt.NDArray[Any]:
     names = _class_labels(np.repeat(y, X.shape[0]) if np.ndim(y) == 0 else y)
     _check_lengths(X, names)
     return names
+
+
+def check_ids(ids: Any, X: Any, taken: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return what identifies the rows to enroll, integers or strings.
+
+    Raises
+    ------
+    ValueError
+        If `ids` have the wrong type or length, or if one is given twice or is taken.
+    """
+    given = np.asarray(ids)
+    if given.shape != (X.shape[0],) or given.dtype.kind not in "iuUO":
+        raise ValueError(
+            f"`ids` must be integers or strings, one for each of {X.shape[0]} rows; "
+            f"got {given.dtype} of shape {given.shape}."
+        )
+    count = Counter(given.tolist())
+    twice = [value for value, n in count.items() if n > 1]
+    used = sorted(set(taken.tolist()).intersection(count), key=str)
+    if twice or used:
+        what = "are given twice" if twice else "are taken by enrolled references"
+        raise ValueError(
+            f"`ids` must be unique, but {(twice or used)[:10]} {what}. Use other ids, "
+            "or `forget` the class first."
+        )
+    return given
 
 
 def check_same(X: Sides, same: Any) -> npt.NDArray[np.int64]:
