@@ -70,7 +70,7 @@ print(f"same: {same.mean():.2f}")
 # ----------
 #
 # The large images get a small convolutional network, the small images a network with
-# one hidden layer. Both output 32 numbers of unit norm, and the default loss, binary
+# one hidden layer. Both output 64 numbers of unit norm, and the default loss, binary
 # cross-entropy on their distance, pulls the two embeddings of a same pair together. The
 # classifier holds out a tenth of the pairs to choose its threshold.
 
@@ -148,7 +148,7 @@ NeighborsDisplay.from_estimator(
     model, large[:5], small_test, y_large[:5], y_small_test, ax=axes[0]
 )
 axes[0].set_title("28 x 28 pixels search 8 x 8")
-differences = embedded.right[:5, None] - embedded.left  # (5, n, 32)
+differences = embedded.right[:5, None] - embedded.left  # (5, n, 64)
 nearest = np.argsort((differences**2).sum(axis=2), axis=1)[:, :5]
 NeighborsDisplay.from_predictions(
     small_test[:5], large, nearest, y_small_test[:5], y_large, ax=axes[1]

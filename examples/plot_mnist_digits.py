@@ -127,8 +127,8 @@ for ax, (name, (score, same, threshold)) in zip(axes, verifiers.items(), strict=
 plt.show()
 
 # %%
-# Things to try: for neighbors rather than pictures, ``n_components=32`` with the
-# default ``normalize=True``; another `margin`, or ``loss="triplet"``; ``augment=None``,
+# Things to try: for neighbors rather than pictures, the defaults of `n_components`
+# and ``normalize``; another `margin`, or ``loss="triplet"``; ``augment=None``,
 # to see what the distorted copies contribute.
 #
 # References

@@ -25,6 +25,8 @@ from torch import Tensor, nn
 
 from siamese_sklearn._documentation import DocumentationLink
 from siamese_sklearn._estimators.input_path import (
+    InputScale,
+    Parts,
     choose_scale,
     choose_weight,
     learn_input_path,
@@ -48,6 +50,7 @@ from siamese_sklearn._net import (
     threads,
     train_briefly,
     usual_epochs,
+    without_callbacks,
 )
 from siamese_sklearn._typing import Array, FloatArray, IntArray
 from siamese_sklearn._validation import (
@@ -81,6 +84,7 @@ from siamese_sklearn.towers._resolve import is_cnn
 
 __all__ = ["SiameseBase"]
 
+_LEARNED = 32  # components, where the user does not choose
 _MIN_TO_KEEP_INPUT = 8  # components, of which half are learned
 _MIN_BRIEF_STEPS = 75  # of the trainings that choose the weight of the input
 
@@ -413,37 +417,52 @@ class SiameseBase(  # type: ignore[call-arg]
         return replace(data, target=number[data.target])
 
     def _new_net(self, data: TrainingData, run: TrainingRun, *, weigh: bool) -> Any:
-        path = self._input_path(data, run, weigh) if self._keeps_input(data) else None
         n_classes = len(self.classes_) if data.kind == "rows" else 2
-        return self._build_net(run, n_classes, path, self.callbacks)
+        if not self._keeps_input(data):
+            return self._build_net(run, n_classes)
+        width = self._width(True) // 2
+        scale = choose_scale(data, run.kept, width, run.rng)
+        path = learn_input_path(data, run.kept, width, scale, run.rng)
+        net = self._build_net(run, n_classes, path)  # raises before any training
+        if weigh:
+            path.weight.fill_(self._weight_of_input(data, run, scale))
+        return net
 
     def _build_net(
         self,
         run: TrainingRun,
         n_classes: int,
-        path: InputPath | None,
-        callbacks: list[Any] | None,
+        path: InputPath | None = None,
+        *,
+        is_brief: bool = False,
     ) -> Any:
+        n_components = self._width(path is not None)
         network = make_network(
             self._architecture,
             self.tower,
             lambda: (run.rows.sides(part) for part in run.rows.slices()),
-            self.n_components,
+            n_components,
             normalize=self.normalize,
             input_path=path,
         )
-        width = self.n_components - (0 if path is None else path.width)
+        callbacks, net_params = self.callbacks, self.net_params
+        if is_brief:  # callbacks see the training of the model only
+            callbacks, net_params = None, without_callbacks(net_params)
         return build_net(
             network,
-            self._loss(n_classes, width),
+            self._loss(n_classes, n_components - (path.width if path else 0)),
             max_epochs=run.n_epochs,
             optimizer=self.optimizer,
             lr=self.lr,
             weight_decay=self.weight_decay,
             callbacks=callbacks,
-            net_params=self.net_params,
+            net_params=net_params,
             device=run.rows.device,
         )
+
+    def _width(self, keeps_input: bool) -> int:
+        default = 2 * _LEARNED if keeps_input else _LEARNED
+        return default if self.n_components is None else self.n_components
 
     def _loss(self, n_classes: int, n_components: int) -> nn.Module:
         given = {
@@ -465,49 +484,40 @@ class SiameseBase(  # type: ignore[call-arg]
             or issparse(data.sides[0])
             or self._architecture != "siamese"
             or not self.normalize
-            or self.n_components < _MIN_TO_KEEP_INPUT
+            or self._width(True) < _MIN_TO_KEEP_INPUT
             or isinstance(self.tower, nn.Module)
             or isinstance(self.loss, nn.Module | tuple)
         ):
             return False
         with torch.random.fork_rng(devices=[]):  # weights of a loss are drawn
-            loss = self._loss(len(self.classes_), self.n_components)
+            loss = self._loss(len(self.classes_), self._width(True))
         is_binary = getattr(loss, "binary", False)
         is_learned = not isinstance(getattr(loss, "head", None), DistanceHead | None)
         by_angle = isinstance(loss.distance, RankedByEuclidean)
         return by_angle and not is_binary and not is_learned
 
-    def _input_path(
-        self, data: TrainingData, run: TrainingRun, weigh: bool
-    ) -> InputPath:
-        """Learn the map of the input, and choose its weight by brief trainings."""
-        device, rng, width = run.rows.device, run.rng, self.n_components // 2
-        scale = choose_scale(data, run.kept, width, rng)
-        path = learn_input_path(data, run.kept, width, scale, rng)
-        if not weigh:
-            return path
+    def _weight_of_input(
+        self, data: TrainingData, run: TrainingRun, scale: InputScale
+    ) -> float:
+        """Choose the weight of the input by brief trainings."""
+        device, rng, width = run.rows.device, run.rng, self._width(True) // 2
         n_steps = min(run.n_steps, max(run.n_steps // 8, _MIN_BRIEF_STEPS))
 
-        def embedded(known: IntArray, out: IntArray) -> FloatArray | None:
+        def embedded(known: IntArray, out: IntArray) -> Parts | None:
             """Train briefly on the rows `known`, and embed the rows `out`."""
             classes, target = np.unique(data.target[known], return_inverse=True)
             part = replace(data.take(known), target=target)
             brief = self._run(part, np.arange(len(known)), device, rng, n_steps=n_steps)
             brief.schedule = run.schedule
-            net = self._build_net(
-                brief,
-                len(classes),
-                learn_input_path(data, known, width, scale, rng),
-                callbacks=None,
-            )
-            is_good = train_briefly(net, brief)
-            rows = Rows(data.sides[0][out], device=device)
-            return embed(net, rows) if is_good else None
+            path = learn_input_path(data, known, width, scale, rng)
+            net = self._build_net(brief, len(classes), path, is_brief=True)
+            if not train_briefly(net, brief):
+                return None
+            joined = embed(net, Rows(data.sides[0][out], device=device))
+            return joined[:, : path.width], joined[:, path.width :]
 
         n_rows = n_steps * self.batch_size
-        weight = choose_weight(data.target, run.kept, width, embedded, n_rows, rng)
-        path.weight.fill_(weight)
-        return path
+        return choose_weight(data.target, run.kept, embedded, n_rows, rng)
 
     def _run(
         self,

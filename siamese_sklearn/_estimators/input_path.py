@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -28,10 +28,13 @@ from siamese_sklearn.towers import InputPath
 
 __all__ = [
     "InputScale",
+    "Parts",
     "choose_scale",
     "choose_weight",
     "learn_input_path",
 ]
+
+Parts: TypeAlias = tuple[FloatArray, FloatArray]  # (n, width) and (n, d)
 
 _RATIOS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)  # network : input
 _USUAL_RATIO = 0.5
@@ -190,8 +193,7 @@ def _class_folds(
 def choose_weight(
     target: IntArray,
     index: IntArray,
-    width: int,
-    embedded: Callable[[IntArray, IntArray], FloatArray | None],
+    embedded: Callable[[IntArray, IntArray], Parts | None],
     n_rows: int,
     rng: np.random.Generator,
 ) -> float:
@@ -203,11 +205,9 @@ def choose_weight(
         Classes as integers from 0.
     index : array of int
         The rows to use.
-    width : int
-        Number of components of the path.
     embedded : callable
-        Takes numbers of rows to train on and of rows of other classes, and returns the
-        embeddings of the latter with equal weights of input and network, or None if
+        Takes numbers of rows to train on and of rows of other classes. Returns, for the
+        latter, what the input and the network give at equal weights, or None if
         training failed.
     n_rows : int
         Most rows to train on.
@@ -225,9 +225,9 @@ def choose_weight(
         is_out = np.isin(target[index], left_out)
         known = _some_rows(target, index[~is_out], n_rows, rng)
         out = _some_rows(target, index[is_out], _MAX_EMBEDDED, rng)
-        joined = embedded(known, out)
-        if joined is not None:
-            kept, learned = joined[:, :width], joined[:, width:]
+        parts = embedded(known, out)
+        if parts is not None:
+            kept, learned = parts
             found = [
                 map_at_r(np.hstack([kept, ratio * learned]), target[out])
                 for ratio in _RATIOS

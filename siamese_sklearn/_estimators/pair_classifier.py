@@ -169,7 +169,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     (array([6, 3, 1, 3, 1]), array([6, 3, 1, 3, 1]))
     >>> clf.predict(Pairs(X_seen[1001:1003], X_seen[1003:1005]))
     array([1, 1])
-    >>> clf.predict(Pairs(X_seen[:2], X_seen[1:3]))
+    >>> clf.predict(Pairs(X_seen[:2], X_seen[6:8]))
     array([0, 0])
     >>> clf.enroll(X[y == 9][:1], 9).classes_
     array([0, 1, 2, 3, 4, 5, 6, 7, 9])
@@ -197,9 +197,10 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         parameters of a spec, such as ``MLPTower(dropout=0.1)``, can be searched as
         ``tower__dropout``. A module maps (B, ...) to (B, n_components); it is
         deep-copied, so your instance is not trained. A callable is called as
-        ``tower(input_shape, n_components)`` and returns a module. The built-in towers
-        standardize their input (the MLP also clips it and adds a little noise, see
-        `MLPTower`); your own module gets X as is. "pseudo_siamese" also accepts
+        ``tower(input_shape, n_components)``, with half of `n_components` if the other
+        half comes from the input (see `purpose`), and returns a module. The built-in
+        towers standardize their input (the MLP also clips it and adds a little noise,
+        see `MLPTower`); your own module gets X as is. "pseudo_siamese" also accepts
         ``(left, right)``. For "two_channel", a module maps the stacked pair, of shape
         (B, 2 C, H, W) or (B, 2 d), to (B, 1).""",
         fixed=True,

@@ -95,7 +95,9 @@ def purpose_parameter(default: str) -> Any:
         half of the components are computed from the input by a linear map instead of
         the network, because a network discards what does not tell apart the classes of
         training. How much these components weigh is chosen by leaving classes out of
-        three short trainings; with fewer than four classes they weigh one half. Ignored
+        three short trainings; with fewer than four classes they weigh one half. The
+        classes of training are then less compact, so that one threshold separates their
+        pairs less well, while their nearest neighbors stay about the same. Ignored
         for `Pairs`, `Triplets` and sparse rows, for towers and losses that are modules
         of your own or do not compare embeddings by angle, for ``normalize=False``, and
         for fewer than 8 components.""",
@@ -108,11 +110,12 @@ def purpose_parameter(default: str) -> Any:
 class SharedParameters:
     """Parameters of all estimators. To add one, declare a field here and use it."""
 
-    n_components: int = parameter(
-        64,
+    n_components: int | None = parameter(
+        None,
         "int",
-        "Dimension of the embedding.",
-        check=partial(check_integer, low=1),
+        """Dimension of the embedding. None means 32, and 32 more if a part is computed
+        from the input, see `purpose`.""",
+        check=or_none(partial(check_integer, low=1, also=" or None")),
         fixed=True,
     )
     _: KW_ONLY
@@ -123,9 +126,10 @@ class SharedParameters:
         parameters of a spec, such as ``MLPTower(dropout=0.1)``, can be searched as
         ``tower__dropout``. A module maps (B, ...) to (B, n_components); it is
         deep-copied, so your instance is not trained. A callable is called as
-        ``tower(input_shape, n_components)`` and returns a module. The built-in towers
-        standardize their input (the MLP also clips it and adds a little noise, see
-        `MLPTower`); your own module gets X as is.""",
+        ``tower(input_shape, n_components)``, with half of `n_components` if the other
+        half comes from the input (see `purpose`), and returns a module. The built-in
+        towers standardize their input (the MLP also clips it and adds a little noise,
+        see `MLPTower`); your own module gets X as is.""",
         fixed=True,
     )
     loss: LossLike = parameter(
@@ -261,9 +265,9 @@ class SharedParameters:
     validation_split: str = parameter(
         "rows",
         '{"rows", "classes"}',
-        """"rows" holds out rows of every class. "classes" holds out whole classes, for
-        a model that has to work on classes not seen in training. `Pairs` and `Triplets`
-        are always held out by row.""",
+        """"rows" holds out rows of every class. "classes" holds out whole classes,
+        which training then misses, to measure on classes not seen in training; see also
+        `purpose`. `Pairs` and `Triplets` are always held out by row.""",
         check=partial(check_option, options=("rows", "classes")),
     )
     n_iter_no_change: int = parameter(

@@ -7,6 +7,7 @@ from siamese_sklearn._net._build import (
     kept_on_error,
     set_learning_rate,
     train_briefly,
+    without_callbacks,
 )
 from siamese_sklearn._net._device import resolve_device, seeded, threads
 from siamese_sklearn._net._rows import Rows
@@ -41,4 +42,5 @@ __all__ = [
     "threads",
     "train_briefly",
     "usual_epochs",
+    "without_callbacks",
 ]

@@ -35,6 +35,7 @@ __all__ = [
     "kept_on_error",
     "set_learning_rate",
     "train_briefly",
+    "without_callbacks",
 ]
 
 OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
@@ -198,6 +199,15 @@ def check_net_params(net_params: dict[str, Any] | None) -> dict[str, Any]:
                 "instead."
             )
     return net_params
+
+
+def without_callbacks(net_params: dict[str, Any] | None) -> dict[str, Any]:
+    """Return `net_params` without parameters of callbacks."""
+    return {
+        key: value
+        for key, value in check_net_params(net_params).items()
+        if not key.startswith("callbacks__")
+    }
 
 
 def check_optimizer(

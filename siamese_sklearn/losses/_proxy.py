@@ -138,7 +138,7 @@ class ProxyAnchorLoss(ProxySpec):
         data, lower values learn faster.
     weights_lr : float, default=0.05
         Learning rate of the proxies, independent of the estimator's `lr`. The default
-        is 100 times the default of `lr`, the ratio of the paper.
+        is 50 times the default of `lr`; the paper has 100 times.
 
     See Also
     --------

@@ -54,7 +54,17 @@ def make_tower(
         shape (n, n_components).
     """
     module = _build(tower, tuple(rows.shape[1:]), n_components).cpu()
-    _check_output(module, rows, n_components, takes_pairs)
+    remedy = "Set `n_components` to the width of its output, or change its last layer."
+    if takes_pairs:
+        remedy = (
+            'With architecture="two_channel", it returns one number; change its last '
+            "layer."
+        )
+    elif not isinstance(tower, nn.Module):
+        remedy = (
+            "Make its last layer as wide as the `n_components` that the callable gets."
+        )
+    _check_output(module, rows, n_components, takes_pairs, remedy)
     return module
 
 
@@ -103,7 +113,7 @@ def _build(
 
 
 def _check_output(
-    module: nn.Module, rows: Tensor, n_components: int, takes_pairs: bool
+    module: nn.Module, rows: Tensor, n_components: int, takes_pairs: bool, remedy: str
 ) -> None:
     was_training = module.training
     module.eval()  # batch normalization must not see these rows
@@ -126,12 +136,8 @@ def _check_output(
         got = (
             tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         )
-        what = "embeddings"
-        remedy = "Set `n_components` to the width of its output, or change"
-        if takes_pairs:
-            what = "logits"
-            remedy = 'With architecture="two_channel", it returns one number; change'
+        what = "logits" if takes_pairs else "embeddings"
         raise ValueError(
             f"`tower` must map a batch of shape {tuple(rows.shape)} to {what} of shape "
-            f"{expected}; got {got}. {remedy} its last layer."
+            f"{expected}; got {got}. {remedy}"
         )

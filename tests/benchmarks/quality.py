@@ -71,6 +71,7 @@ def measure(
         max_epochs=3,
         batch_size=250,
         lr=1e-3,
+        lr_schedule="constant",
         device="cpu",
         n_threads=1,
         random_state=0,

@@ -21,6 +21,7 @@ def main() -> None:
     print("| MNIST, CNN, 8 epochs | 5-NN accuracy |\n|---|---|")
     for normalize in (True, False):
         embedder = SiameseEmbedder(
+            n_components=32,
             loss="triplet_ratio",
             normalize=normalize,
             max_epochs=8,

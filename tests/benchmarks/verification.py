@@ -50,6 +50,8 @@ def mnist() -> None:
     data = images("mnist.npz")
     n_epochs = 5
     model = SiamesePairClassifier(
+        n_components=32,
+        purpose="known_classes",
         max_epochs=n_epochs,
         batch_size=128,
         lr=2e-3,
@@ -91,7 +93,7 @@ def unseen() -> None:
     )
     print(f"| raw pixels | {roc_auc_score(same, -raw):.3f} | | |", flush=True)
     rivals: dict[str, dict[str, Any]] = {
-        "defaults": {},
+        'purpose="known_classes"': {},
         "augment=None, weight_averaging=0": {"augment": None, "weight_averaging": 0.0},
         'loss="triplet"': {"loss": "triplet"},
     }
@@ -99,7 +101,14 @@ def unseen() -> None:
         found = []
         for seed in range(3):
             model = SiamesePairClassifier(
-                max_epochs=3, random_state=seed, n_threads=1, **options
+                n_components=32,
+                purpose="known_classes",
+                lr=5e-4,
+                lr_schedule="constant",
+                max_epochs=3,
+                random_state=seed,
+                n_threads=1,
+                **options,
             )
             model.fit(data["X_train"][seen], data["y_train"][seen])
             found.append(f"{roc_auc_score(same, model.pair_score(pairs)):.3f}")
@@ -147,11 +156,14 @@ N_FACE_NETWORKS = 3
 
 def face_model(seed: int) -> SiamesePairClassifier:
     return SiamesePairClassifier(
+        n_components=32,
+        purpose="known_classes",
         tower=lambda shape, n_components: FaceTower(n_components),
         loss="triplet",
         mining="hard",
         max_epochs=160,
         lr=1e-3,
+        lr_schedule="constant",
         augment=FACES,
         validation_fraction=0.03,
         random_state=seed,
@@ -297,6 +309,7 @@ def record_model() -> SiamesePairClassifier:
         max_epochs=3,
         batch_size=256,
         lr=1e-3,
+        lr_schedule="constant",
         random_state=0,
         n_threads=1,
     )

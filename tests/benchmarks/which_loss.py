@@ -1,5 +1,5 @@
-"""Which loss to take when: every loss with the embedder's defaults, on classes of
-training and on new ones.
+"""Which loss to take when: every loss with the same settings, on classes of training
+and on new ones.
 
 Run: python tests/benchmarks/which_loss.py [DATA ...] [--only LOSS ...] [--seed 0]; by
 default all, in half an hour. Images are trained on for fewer epochs, on one fold
@@ -97,7 +97,13 @@ def fitted(
     options: dict[str, Any], X: Array, y: Array, max_epochs: int
 ) -> SiameseEmbedder:
     return SiameseEmbedder(
-        max_epochs=max_epochs, device="cpu", n_threads=1, **options
+        n_components=32,
+        lr=5e-4,
+        lr_schedule="constant",
+        max_epochs=max_epochs,
+        device="cpu",
+        n_threads=1,
+        **options,
     ).fit(X, y)
 
 

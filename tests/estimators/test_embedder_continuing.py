@@ -154,7 +154,7 @@ class TestGoingOn:
         embedder = quick(max_epochs=1).fit(X_train, y_train)
         assert embedder.fit(X_train[:, :5], y_train).transform(
             X_train[:, :5]
-        ).shape == (89, 64)
+        ).shape == (89, 32)
         assert embedder.n_features_in_ == 5
 
     @pytest.mark.slow

@@ -302,7 +302,7 @@ class TestAfterFit:
             match="X has 5 features, but SiameseEmbedder is expecting 13 features",
         ):
             embedder.fit(X[:, :5], Y)
-        assert embedder.transform(X).shape == (178, 64)
+        assert embedder.transform(X).shape == (178, 32)
 
     def test_partial_fit_of_pairs_on_a_loss_of_labels(self):
         embedder = SiameseEmbedder(device="cpu", max_epochs=1, loss=LabelLoss()).fit(

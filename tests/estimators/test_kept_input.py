@@ -510,7 +510,7 @@ def misleading(out):
 
 def weight_of(embedded, target=TARGET, index=None, n_rows=1000, seed=0):
     index = np.arange(len(target)) if index is None else index
-    return choose_weight(target, index, WIDTH, embedded, n_rows, rng(seed))
+    return choose_weight(target, index, embedded, n_rows, rng(seed))
 
 
 class TestWeight:
@@ -524,7 +524,7 @@ class TestWeight:
         """
 
         def embedded(known, out):
-            return np.hstack([misleading(out), apart(out, squared)]) / math.sqrt(2)
+            return misleading(out), apart(out, squared)
 
         assert weight_of(embedded) == pytest.approx(1 / (1 + ratio**2))
 
@@ -538,13 +538,13 @@ class TestWeight:
         """
 
         def embedded(known, out):
-            return np.hstack([apart(out, squared), misleading(out)]) / math.sqrt(2)
+            return apart(out, squared), misleading(out)
 
         assert weight_of(embedded) == pytest.approx(1 / (1 + ratio**2))
 
     def test_a_half_to_one_if_it_does_not_matter(self):
         def embedded(known, out):
-            return np.hstack([apart(out, 2.0)] * 2)
+            return (apart(out, 2.0),) * 2
 
         assert weight_of(embedded) == pytest.approx(0.8)
 
@@ -555,7 +555,7 @@ class TestWeight:
             calls.append(out)
             if len(calls) == 2:
                 return None
-            return np.hstack([misleading(out), apart(out, 1.0)])
+            return misleading(out), apart(out, 1.0)
 
         assert weight_of(embedded) == pytest.approx(1 / 10)
         assert len(calls) == 3
@@ -567,7 +567,7 @@ class TestWeight:
         def embedded(known, out):
             calls.append(out)
             kept = apart(out, 2.0) if len(calls) == 1 else misleading(out)
-            return np.hstack([kept, apart(out, 1.0)])
+            return kept, apart(out, 1.0)
 
         assert weight_of(embedded) == pytest.approx(1 / 10)
 
@@ -591,7 +591,7 @@ class TestWeight:
 
         def embedded(known, out):
             calls.append((known, out))
-            return np.hstack([apart(out, 2.0)] * 2)
+            return (apart(out, 2.0),) * 2
 
         index = np.delete(np.arange(18), [0, 5])  # of classes 0 and 2, one row is left
         weight_of(embedded, index=index)
