@@ -16,7 +16,7 @@ from siamese_sklearn._checks import check_number, check_option, warn
 from siamese_sklearn._typing import DoubleArray, IntArray
 from siamese_sklearn.metrics._verification import accept_counts
 
-__all__ = ["Threshold", "choose_threshold", "threshold_at_rate", "warn_beyond_data"]
+__all__ = ["Threshold", "choose_threshold"]
 
 STRATEGIES = ("accuracy", "f_beta", "eer", "far", "frr", "precision")
 

@@ -19,17 +19,22 @@ from sklearn.utils.validation import check_is_fitted
 from siamese_sklearn._checks import check_integer, check_number, check_option, warn
 from siamese_sklearn._estimators.base import SiameseBase
 from siamese_sklearn._estimators.gallery import Gallery
-from siamese_sklearn._estimators.holdout import check_both_kinds, hold_out
+from siamese_sklearn._estimators.holdout import (
+    check_both_kinds,
+    hold_out,
+    pairs_to_calibrate,
+)
 from siamese_sklearn._estimators.parameters import purpose_parameter
 from siamese_sklearn._estimators.strangers import (
     StrangerSearches,
     check_strangers,
     some_searches,
     warn_of_confusions,
+    with_unknown,
 )
 from siamese_sklearn._estimators.training_data import TrainingData
 from siamese_sklearn._net import Scorer, make_scorer, threads
-from siamese_sklearn._typing import Array, BoolArray, DoubleArray, IntArray
+from siamese_sklearn._typing import Array, DoubleArray, IntArray
 from siamese_sklearn._validation import (
     check_ids,
     check_labels,
@@ -51,7 +56,7 @@ from siamese_sklearn.heads import HEADS, HeadLike
 from siamese_sklearn.losses._resolve import LossLike
 from siamese_sklearn.pairs import Triplets
 from siamese_sklearn.pairs._containers import Sides
-from siamese_sklearn.pairs._drawing import balanced_pairs, held_out_pairs, many_pairs
+from siamese_sklearn.pairs._drawing import balanced_pairs, many_pairs
 from siamese_sklearn.towers._architecture import ARCHITECTURES
 from siamese_sklearn.towers._resolve import TowerLike
 
@@ -597,7 +602,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         if self.unknown_label is None:
             return labels
         is_unknown = score < self.identification_threshold_
-        return _replaced(labels, is_unknown, self.unknown_label)
+        return with_unknown(labels, is_unknown, self.unknown_label)
 
     def kneighbors(
         self, X: Any, n_neighbors: int = 5, return_distance: bool = True
@@ -794,7 +799,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         device: torch.device,
         rng: np.random.Generator,
     ) -> Callable[[Any], float]:
-        pairs, same = _pairs_to_calibrate(data, held, rng)
+        pairs, same = pairs_to_calibrate(data, held, rng)
         check_both_kinds(same)
         left, right = data.sides[0], data.sides[-1]
         return lambda net: float(
@@ -809,7 +814,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         rng: np.random.Generator,
     ) -> None:
         """Learn threshold and probability on held-out pairs, and enroll references."""
-        pairs, same = _pairs_to_calibrate(data, held if len(held) else kept, rng)
+        pairs, same = pairs_to_calibrate(data, held if len(held) else kept, rng)
         scorer = self._scorer
         self._threshold = Threshold.learn(
             same, scorer.rows(data.sides[0], data.sides[-1], pairs)
@@ -868,25 +873,3 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             return gallery.class_scores(
                 scorer.codes(rows, 0), scorer.searched_by
             ).astype(np.float64)
-
-
-def _pairs_to_calibrate(
-    data: TrainingData, held: IntArray, rng: np.random.Generator
-) -> tuple[IntArray, IntArray]:
-    """Row numbers of both sides (n, 2), and which are the same (n,)."""
-    if data.kind == "pairs":
-        return np.stack([held, held], axis=1), data.target[held]
-    return held_out_pairs(data.target, held, rng)
-
-
-def _replaced(labels: Array, where: BoolArray, label: Any) -> Array:
-    """Return `labels` with `label` at `where`, in a dtype that holds both."""
-    both = np.asarray([label])
-    kinds = {
-        "number" if array.dtype.kind in "biuf" else array.dtype.kind
-        for array in (labels, both)
-    }
-    dtype = np.result_type(labels, both) if len(kinds) == 1 else np.dtype(object)
-    answer = labels.astype(dtype)
-    answer[where] = label
-    return answer

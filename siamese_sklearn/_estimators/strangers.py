@@ -11,7 +11,7 @@ import numpy as np
 from siamese_sklearn._checks import warn
 from siamese_sklearn._estimators.gallery import Gallery, Score
 from siamese_sklearn._grouping import group_by_class, number_within
-from siamese_sklearn._typing import Array, FloatArray, IntArray
+from siamese_sklearn._typing import Array, BoolArray, FloatArray, IntArray
 from siamese_sklearn.calibration import threshold_at_rate
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "check_strangers",
     "some_searches",
     "warn_of_confusions",
+    "with_unknown",
 ]
 
 
@@ -112,10 +113,11 @@ def warn_of_confusions(
         Score at which a row is named.
     score : Score
     """
-    if gallery.embeddings is None:
+    if gallery.embeddings is None or len(gallery) == 0:
         return
+    names = names.tolist()
     places, scores = gallery.nearest_references(codes, 1, score)
-    nearest = gallery.classes[gallery.labels[places[:, 0]]]
+    nearest = gallery.classes[gallery.labels[places[:, 0]]].tolist()
     is_other = np.array([a != b for a, b in zip(nearest, names, strict=True)])
     confused = np.flatnonzero(is_other & (scores[:, 0] >= threshold))
     if len(confused):
@@ -131,6 +133,19 @@ def warn_of_confusions(
         i = int(known[0])
         warn(
             f"{len(known)} of {len(names)} rows to enroll are references already: row "
-            f"{i} is equal to reference {gallery.ids[places[i, 0]]!r} of class "
+            f"{i} is equal to reference {gallery.ids.tolist()[places[i, 0]]!r} of class "
             f"{names[i]!r}."
         )
+
+
+def with_unknown(labels: Array, where: BoolArray, label: Any) -> Array:
+    """Return `labels` with `label` at `where`, in a dtype that holds both."""
+    both = np.asarray([label])
+    kinds = {
+        "number" if array.dtype.kind in "biuf" else array.dtype.kind
+        for array in (labels, both)
+    }
+    dtype = np.result_type(labels, both) if len(kinds) == 1 else np.dtype(object)
+    answer = labels.astype(dtype)
+    answer[where] = label
+    return answer
