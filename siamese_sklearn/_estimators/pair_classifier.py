@@ -24,11 +24,15 @@ from siamese_sklearn._estimators.holdout import (
     hold_out,
     pairs_to_calibrate,
 )
-from siamese_sklearn._estimators.parameters import purpose_parameter
+from siamese_sklearn._estimators.parameters import (
+    check_head,
+    check_unknown_label,
+    purpose_parameter,
+)
 from siamese_sklearn._estimators.strangers import (
     StrangerSearches,
     check_strangers,
-    some_searches,
+    draw_searches,
     warn_of_confusions,
     with_unknown,
 )
@@ -52,7 +56,7 @@ from siamese_sklearn.calibration import (
     choose_threshold,
     warn_beyond_data,
 )
-from siamese_sklearn.heads import HEADS, HeadLike
+from siamese_sklearn.heads import HeadLike
 from siamese_sklearn.losses._resolve import LossLike
 from siamese_sklearn.pairs import Triplets
 from siamese_sklearn.pairs._containers import Sides
@@ -67,16 +71,6 @@ _MIN_TO_HOLD_OUT = 3
 
 _TARGET_OF_FIT = 0.01  # false-positive identification rate
 _MOST_IN_FIT, _MOST_TO_CALIBRATE = 1000, 5000  # searches of strangers
-
-
-def _check_head(name: str, value: Any) -> None:
-    if isinstance(value, str):
-        check_option(name, value, HEADS)
-
-
-def _check_unknown_label(name: str, value: Any) -> None:
-    if value is not None and np.ndim(value) > 0:
-        raise TypeError(f"`{name}` must be one label or None; got {value!r}.")
 
 
 @documented
@@ -227,7 +221,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         """Turns two embeddings into the logit of "same". Overrides the head of `loss`;
         None keeps it. Ignored by losses without a head. See
         `siamese_sklearn.heads`.""",
-        check=_check_head,
+        check=check_head,
         fixed=True,
     )
     purpose: str = purpose_parameter("new_classes")
@@ -244,7 +238,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         """Label that `predict` returns for a row if its best reference scores below
         ``identification_threshold_``. With None, `predict` always returns an enrolled
         class.""",
-        check=_check_unknown_label,
+        check=check_unknown_label,
     )
 
     _gallery = Gallery()
@@ -467,11 +461,12 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             rows = check_rows(self, X, reset=False)
             names = check_strangers(check_names(y, rows), gallery)
         rng = np.random.default_rng(self._split_seed)
-        chosen = some_searches(names, _MOST_TO_CALIBRATE, rng)
-        warn_beyond_data(target, len(chosen), "searches of strangers")
+        encode = partial(self._scorer.codes, side=0)
         with threads(self.n_threads):
-            codes = self._scorer.codes(rows[chosen], 0)
-        searches = StrangerSearches(rows[chosen], names[chosen], float(target), codes)
+            searches = draw_searches(
+                rows, names, target, _MOST_TO_CALIBRATE, encode, rng
+            )
+        warn_beyond_data(target, len(searches.names), "searches of strangers")
         self._keep(gallery, searches)
         return self
 
@@ -819,11 +814,12 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         self._threshold = Threshold.learn(
             same, scorer.rows(data.sides[0], data.sides[-1], pairs)
         )
+        encode = partial(scorer.codes, side=0)
         gallery, searches = self._gallery, self._strangers
         if gallery.embeddings is not None:  # training has changed the embedding
             gallery = gallery.re_embedded(lambda rows: scorer.codes(rows, 1))
         if searches is not None:
-            searches = searches.embedded_by(lambda rows: scorer.codes(rows, 0))
+            searches = searches.embedded_by(encode)
         if data.kind == "rows":
             rows, names = data.sides[0], np.asarray(self._class_order)[data.target]
             ids = np.arange(self._n_rows, self._n_rows + len(names))
@@ -832,10 +828,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             self._n_rows += len(names)
             if self._has_embedding:
                 among = held if len(held) else kept
-                among = among[some_searches(names[among], _MOST_IN_FIT, rng)]
-                asked = rows[among].astype(np.float32, copy=False)
-                codes = scorer.codes(asked, 0)
-                searches = StrangerSearches(asked, names[among], _TARGET_OF_FIT, codes)
+                searches = draw_searches(
+                    rows[among], names[among], _TARGET_OF_FIT, _MOST_IN_FIT, encode, rng
+                )
         self._keep(gallery, searches)
 
     def _extended(

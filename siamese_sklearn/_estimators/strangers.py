@@ -11,13 +11,13 @@ import numpy as np
 from siamese_sklearn._checks import warn
 from siamese_sklearn._estimators.gallery import Gallery, Score
 from siamese_sklearn._grouping import group_by_class, number_within
-from siamese_sklearn._typing import Array, BoolArray, FloatArray, IntArray
+from siamese_sklearn._typing import Array, BoolArray, FloatArray
 from siamese_sklearn.calibration import threshold_at_rate
 
 __all__ = [
     "StrangerSearches",
     "check_strangers",
-    "some_searches",
+    "draw_searches",
     "warn_of_confusions",
     "with_unknown",
 ]
@@ -68,21 +68,32 @@ class StrangerSearches:
         return gallery.best_of_others(self.codes, self.names, score)
 
 
-def some_searches(names: Array, most: int, rng: np.random.Generator) -> IntArray:
-    """Choose at most `most` rows, from all classes alike; sorted row numbers.
+def draw_searches(
+    rows: Any,
+    names: Array,
+    target: float,
+    most: int,
+    encode: Callable[[Any], Any],
+    rng: np.random.Generator,
+) -> StrangerSearches:
+    """Draw at most `most` searches, from all classes alike.
 
     Parameters
     ----------
+    rows : array of shape (n, ...) or CSR matrix
     names : array of shape (n,)
         The class of each row.
-    most : int
+    target, most : float, int
+    encode : callable
+        Returns the codes of rows.
     rng : numpy.random.Generator
     """
     labels = np.unique(names.astype(str), return_inverse=True)[1]
     order, _, count = group_by_class(labels, rng)
     turn = number_within(count)[1]  # the first row of each class, the second, ...
-    first = np.argsort(turn + rng.random(len(turn)), kind="stable")[:most]
-    return np.sort(order[first])
+    chosen = np.sort(order[np.argsort(turn + rng.random(len(turn)))[:most]])
+    drawn = rows[chosen].astype(np.float32, copy=False)
+    return StrangerSearches(drawn, names[chosen], target, encode(drawn))
 
 
 def check_strangers(names: Array, gallery: Gallery) -> Array:
@@ -133,8 +144,8 @@ def warn_of_confusions(
         i = int(known[0])
         warn(
             f"{len(known)} of {len(names)} rows to enroll are references already: row "
-            f"{i} is equal to reference {gallery.ids.tolist()[places[i, 0]]!r} of class "
-            f"{names[i]!r}."
+            f"{i} is equal to reference {gallery.ids.tolist()[places[i, 0]]!r} of "
+            f"class {names[i]!r}."
         )
 
 
