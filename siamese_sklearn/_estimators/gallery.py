@@ -273,7 +273,11 @@ class Gallery:
         found, best = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
         for block in self._blocks(shape[0]):
             scores = self._scores(queries[block], score)  # (b, m)
-            order = np.argsort(-scores, axis=1, kind="stable")[:, :n_neighbors]
+            order = (
+                scores.argmax(axis=1)[:, None]  # faster
+                if n_neighbors == 1
+                else np.argsort(-scores, axis=1, kind="stable")[:, :n_neighbors]
+            )
             found[block], best[block] = order, np.take_along_axis(scores, order, axis=1)
         return found, best
 
@@ -428,11 +432,13 @@ def _images(distance: RankedByEuclidean, *sides: Any) -> tuple[FloatArray, ...]:
 
 
 def _joined_ids(*parts: Array) -> Array:
-    """Concatenate ids; numbers stay numbers next to strings."""
+    """Concatenate ids; numbers stay as they are next to strings or other numbers."""
     filled = [part for part in parts if len(part)]
-    kinds = {"iu" if part.dtype.kind in "iu" else part.dtype.kind for part in filled}
-    dtype = object if len(kinds) > 1 else None
-    return np.concatenate(filled, dtype=dtype) if filled else parts[0]
+    if not filled:
+        return parts[0]
+    dtype = np.result_type(*filled)
+    same = len({part.dtype.kind for part in filled}) == 1 or dtype.kind in "iu"
+    return np.concatenate(filled, dtype=dtype if same else object)
 
 
 def _stacked(*parts: Any) -> Any:

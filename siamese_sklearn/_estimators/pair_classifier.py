@@ -43,6 +43,7 @@ from siamese_sklearn._validation import (
     check_ids,
     check_labels,
     check_names,
+    check_one_kind,
     check_rows,
     check_same,
     documented,
@@ -247,7 +248,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     _identification: float | None = field(default=None, init=False)
     # None: the threshold was set, or there was nothing to search
     _strangers: StrangerSearches | None = field(default=None, init=False)
-    _n_rows: int = field(default=0, init=False)  # that have a number as their id
+    _n_rows: int = field(default=0, init=False)  # the next number for an id
 
     @property
     def threshold_(self) -> float:
@@ -431,7 +432,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         if isinstance(X, Sides):
             same, score = check_same(X, y), self.pair_score(X)
         else:
-            self._check_one_kind()
+            check_one_kind(self, self._right_side)
             rows = check_rows(self, X, reset=False)
             _, labels = check_labels(self, rows, y)
             draw = balanced_pairs if strategy in ("accuracy", "f_beta") else many_pairs
@@ -466,7 +467,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             searches = draw_searches(
                 rows, names, target, _MOST_TO_CALIBRATE, encode, rng
             )
-        warn_beyond_data(target, len(searches.names), "searches of strangers")
+        warn_beyond_data(target, searches.n_of_others(gallery), "searches of strangers")
         self._keep(gallery, searches)
         return self
 
@@ -529,8 +530,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         rows = check_rows(self._right, X, reset=False)
         names = check_names(y, rows)
         numbers = np.arange(self._n_rows, self._n_rows + len(names))
-        taken = self._gallery.ids
-        given = numbers if ids is None else check_ids(ids, rows, taken)
+        given = numbers if ids is None else check_ids(ids, rows, self._gallery.ids)
         rng = np.random.default_rng(self._split_seed)
         with threads(self.n_threads):
             codes = self._scorer.codes(rows, 1)
@@ -543,7 +543,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             )
         gallery = self._extended(self._gallery, rows, codes, names, given, rng)
         self._keep(gallery, self._strangers)
-        self._n_rows += len(names)
+        used = [value for value in given.tolist() if not isinstance(value, str)]
+        self._n_rows = max([self._n_rows + len(names), *(value + 1 for value in used)])
         return self
 
     def forget(self, labels: npt.ArrayLike) -> Self:
@@ -749,26 +750,12 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
                 "Triplets."
             )
         if not reset and not isinstance(X, Sides):
-            self._check_one_kind()
+            check_one_kind(self, self._right_side)
         data = super()._check_data(X, y, reset=reset)
         if data.classes is not None and len(self._gallery):
             # raises before training if numbers and strings would be mixed
             join_classes(data.classes, self._gallery.classes)
         return data
-
-    def _check_one_kind(self) -> None:
-        if self._right_side is None:
-            return
-        left, right = (
-            (side.input_shape_, list(getattr(side, "feature_names_in_", [])))
-            for side in (self, self._right_side)
-        )
-        if left != right:
-            raise ValueError(
-                "The sides were fitted on different features, with rows of shape "
-                f"{left[0]} and {right[0]}, so rows cannot be paired with each other; "
-                "pass Pairs(left, right)."
-            )
 
     def _hold_out(
         self, data: TrainingData, early_stopping: bool, rng: np.random.Generator

@@ -59,6 +59,11 @@ class StrangerSearches:
         best = best[best > -np.inf]
         return threshold_at_rate(best, self.target) if len(best) else default
 
+    def n_of_others(self, gallery: Gallery) -> int:
+        """Count the searches that are a stranger's: some other class is enrolled."""
+        classes = gallery.classes.tolist()
+        return sum(len(classes) > 1 or [name] != classes for name in self.names)
+
     def embedded_by(self, encode: Callable[[Any], Any]) -> StrangerSearches:
         """Return the same searches with new codes, ``encode(rows)``."""
         return replace(self, codes=encode(self.rows))
