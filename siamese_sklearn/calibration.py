@@ -211,7 +211,7 @@ def threshold_at_rate(score: npt.NDArray[Any], target: float) -> float:
     """
     values, count = np.unique(score, return_counts=True)
     n_reaching = np.cumsum(count[::-1])
-    n_accepted = int(np.count_nonzero(n_reaching <= target * len(score)))
+    n_accepted = int(np.count_nonzero(n_reaching / len(score) <= target))
     return _between(values[::-1], n_accepted)
 
 
