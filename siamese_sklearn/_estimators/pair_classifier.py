@@ -447,6 +447,11 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         self, X: Any, y: npt.ArrayLike, target: float | None, strangers: Any
     ) -> Self:
         gallery = self._enrolled()
+        if target is None:
+            raise ValueError(
+                "`target` must be given for strategy 'fpir': the highest rate of "
+                "strangers named, above 0 and below 1."
+            )
         target = check_number(
             "target", target, low=0, high=1, low_open=True, high_open=True
         )
@@ -508,7 +513,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         ids : array-like of shape (n,), default=None
             What identifies each row in the results of `kneighbors`: integers or
             strings. None numbers the rows on from those of `fit`, which are numbered
-            from 0.
+            from 0, and from integers given before.
 
         Returns
         -------
@@ -678,8 +683,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
 
         A single slope is fitted on held-out pairs in `fit`; `calibrate_threshold` does
         not change it. If `unknown_label` is set, the columns sum to 1 minus the
-        probability of "unknown", which is the highest of all exactly if `predict`
-        returns `unknown_label`.
+        probability of "unknown", which is the highest of all if `predict` returns
+        `unknown_label`, and only then, except for rounding where a score is equal to
+        the threshold.
 
         Parameters
         ----------
