@@ -636,12 +636,13 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         --------
         >>> import numpy as np
         >>> from siamese_sklearn import SiamesePairClassifier
-        >>> X, y = np.float32([[0, 1], [0, 2], [3, 0], [4, 0]]), ["a", "a", "b", "b"]
+        >>> X = np.float32([[0, 1], [0, 2], [1, 4], [4, 0], [5, 0], [7, 1]])
+        >>> y = ["a", "a", "a", "b", "b", "b"]
         >>> clf = SiamesePairClassifier(max_epochs=1, random_state=0).fit(X, y)
         >>> clf = clf.enroll([[0, 3]], "a", ids=["new"])
-        >>> distances, ids = clf.kneighbors([[0, 3]], n_neighbors=1)
+        >>> distances, ids = clf.kneighbors([[0, 3]], n_neighbors=2)
         >>> ids
-        array([['new']], dtype=object)
+        array([['new', 2]], dtype=object)
         """
         check_integer("n_neighbors", n_neighbors, low=1)
         gallery, rows = self._enrolled(), check_rows(self, X, reset=False)
