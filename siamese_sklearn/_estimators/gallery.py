@@ -273,12 +273,9 @@ class Gallery:
         found, best = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
         for block in self._blocks(shape[0]):
             scores = self._scores(queries[block], score)  # (b, m)
-            order = (
-                scores.argmax(axis=1)[:, None]  # faster
-                if n_neighbors == 1
-                else np.argsort(-scores, axis=1, kind="stable")[:, :n_neighbors]
-            )
-            found[block], best[block] = order, np.take_along_axis(scores, order, axis=1)
+            places = _best_places(scores, n_neighbors)
+            found[block] = places
+            best[block] = np.take_along_axis(scores, places, axis=1)
         return found, best
 
     def _search(
@@ -422,6 +419,21 @@ def _seeds(points: FloatArray, n_seeds: int, rng: Generator) -> IntArray:
         # an exponential race: the largest w / Exp(1) is a draw in proportion to w
         seeds[:, j] = (closest / rng.standard_exponential(closest.shape)).argmax(axis=1)
     return seeds
+
+
+def _best_places(scores: FloatArray, n_best: int) -> IntArray:
+    """Places of the best scores of each row in descending order; the first of equal."""
+    # faster than to sort all
+    places = np.argpartition(-scores, n_best - 1, axis=1)[:, :n_best]
+    places.sort(axis=1)
+    best = np.take_along_axis(scores, places, axis=1)
+    order = np.argsort(-best, axis=1, kind="stable")
+    places = np.take_along_axis(places, order, axis=1)
+    # equal scores, of which some were left out, perhaps not the last
+    is_tied = np.sum(scores >= best.min(axis=1, keepdims=True), axis=1) > n_best
+    tied = -scores[is_tied]
+    places[is_tied] = np.argsort(tied, axis=1, kind="stable")[:, :n_best]
+    return places
 
 
 def _images(distance: RankedByEuclidean, *sides: Any) -> tuple[FloatArray, ...]:
