@@ -552,6 +552,13 @@ class TestWarningsOfEnroll:
                 model.enroll(X, [3, 31, 32])
         assert state(model) == before
 
+    def test_without_a_label_for_strangers_every_row_is_named(self, gate):
+        model, _ = gate()
+        X = model._gallery.rows[model.reference_labels_ == 3][:1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model.set_params(unknown_label=None).enroll(X, 31)
+
     def test_rows_that_are_references_already(self, gate):
         model, _ = gate()
         row, name = model._gallery.rows[-1:], model.reference_labels_[-1]
