@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
-from siamese_sklearn._checks import check_number, check_option
+from siamese_sklearn._checks import check_number, check_option, warn
 from siamese_sklearn._typing import DoubleArray, IntArray
 from siamese_sklearn.metrics._verification import accept_counts
 
 __all__ = ["Threshold", "choose_threshold"]
 
-STRATEGIES = ("accuracy", "f_beta", "eer", "far", "frr")
+STRATEGIES = ("accuracy", "f_beta", "eer", "far", "frr", "precision")
 
 
 def choose_threshold(
@@ -40,7 +41,8 @@ def choose_threshold(
         classes; both must occur.
     score : array-like of shape (n,)
         Higher means more similar.
-    strategy : {"accuracy", "f_beta", "eer", "far", "frr"}, default="accuracy"
+    strategy : {"accuracy", "f_beta", "eer", "far", "frr", "precision"}, \
+            default="accuracy"
         - "accuracy": the highest accuracy. Depends on the ratio of same to different
           pairs.
         - "f_beta": the highest F-beta score, with the same pairs as the positive class.
@@ -50,11 +52,15 @@ def choose_threshold(
           `target`.
         - "frr": the lowest false-accept rate with a false-reject rate of at most
           `target`.
+        - "precision": the highest true-accept rate with a precision of at least
+          `target`. Depends on the ratio of same to different pairs.
 
         Ties go to the threshold that accepts the fewest different pairs. If several
         remain, "frr" takes the lowest of them and the others the highest.
     target : float, default=None
-        Rate between 0 and 1. Required by "far" and "frr"; must be None otherwise.
+        Rate between 0 and 1. Required by "far", "frr" and "precision"; must be None
+        otherwise. With 0, "far" accepts no different pair that is given, and "frr"
+        rejects no same pair.
     beta : float, default=1.0
         Weight of recall relative to precision. Used by "f_beta" only.
 
@@ -71,8 +77,15 @@ def choose_threshold(
     ------
     ValueError
         If `strategy` is unknown; if `target` is missing, out of range or not used by
-        the strategy; if there are no same or no different pairs; or if a score is NaN
-        or infinite.
+        the strategy; if no threshold has a precision of `target`; if there are no same
+        or no different pairs; or if a score is NaN or infinite.
+
+    Warns
+    -----
+    UserWarning
+        If `target` of "far" or "frr" is above 0 but below 3 / n for n different or same
+        pairs. Even if none of n independent pairs is an error, the rate of errors can
+        be as high as 3 / n, with 95 % confidence ("rule of three").
 
     Examples
     --------
@@ -97,19 +110,19 @@ def _strategy(
     strategy: str, target: float | None, beta: float
 ) -> Callable[[IntArray, IntArray], int]:
     """Return a function that picks a point of the curve from false and true accepts."""
-    if strategy in ("far", "frr"):
+    if strategy in _AT_TARGET:
         if target is None:
+            extreme = "lowest precision" if strategy == "precision" else "highest rate"
             raise ValueError(
-                f"`target` must be given for strategy {strategy!r}: the highest rate "
+                f"`target` must be given for strategy {strategy!r}: the {extreme} "
                 "allowed, from 0 to 1."
             )
         rate = check_number("target", target, low=0.0, high=1.0)
-        at_most = _far_at_most if strategy == "far" else _frr_at_most
-        return functools.partial(at_most, target=rate)
+        return functools.partial(_AT_TARGET[strategy], target=rate)
     if target is not None:
         raise ValueError(
             f"`target` must be None for strategy {strategy!r}; got {target!r}. Only "
-            "'far' and 'frr' use it."
+            f"{', '.join(map(repr, _AT_TARGET))} use it."
         )
     if strategy == "f_beta":
         return functools.partial(_best_f_beta, beta=beta)
@@ -140,13 +153,66 @@ def _equal_errors(false_accepts: IntArray, true_accepts: IntArray) -> int:
 
 
 def _far_at_most(false_accepts: IntArray, true_accepts: IntArray, target: float) -> int:
+    warn_beyond_data(target, int(false_accepts[-1]), "different pairs")
     allowed = false_accepts / false_accepts[-1] <= target
     return int(np.argmax(np.where(allowed, true_accepts, -1)))
 
 
 def _frr_at_most(false_accepts: IntArray, true_accepts: IntArray, target: float) -> int:
+    warn_beyond_data(target, int(true_accepts[-1]), "same pairs")
     allowed = (true_accepts[-1] - true_accepts) / true_accepts[-1] <= target
     return int(np.flatnonzero(false_accepts == false_accepts[allowed].min())[-1])
+
+
+def _precision_at_least(
+    false_accepts: IntArray, true_accepts: IntArray, target: float
+) -> int:
+    precision = true_accepts / np.maximum(true_accepts + false_accepts, 1)
+    allowed = precision >= target
+    if not allowed[1:].any():  # at the first point, no pair is accepted
+        raise ValueError(
+            f"`target`={target:g} cannot be reached: the highest precision at any "
+            f"threshold is {precision.max():.3g} on these pairs."
+        )
+    return int(np.argmax(np.where(allowed, true_accepts, -1)))
+
+
+def warn_beyond_data(target: float, n: int, what: str) -> None:
+    """Warn if a rate is lower than n searches or pairs without error can show."""
+    if 0 < target < 3 / n:
+        warn(
+            f"`target`={target:g} is beyond these data: {n} {what} without an error "
+            f"only show, with 95 % confidence, that the rate is below 3/{n} = "
+            f"{3 / n:.2g}, or less if they are not independent. Use at least "
+            f"{math.ceil(3 / target)} {what}, or a higher target."
+        )
+
+
+_AT_TARGET: dict[str, Callable[..., int]] = {
+    "far": _far_at_most,
+    "frr": _frr_at_most,
+    "precision": _precision_at_least,
+}
+
+
+def threshold_at_rate(score: npt.NDArray[Any], target: float) -> float:
+    """Lowest threshold that at most a fraction `target` of the scores reaches.
+
+    Parameters
+    ----------
+    score : float array of shape (n,)
+        Scores of errors if they are accepted; n is at least 1.
+    target : float
+
+    Returns
+    -------
+    float
+        Between two scores, as `choose_threshold` returns it.
+    """
+    values, count = np.unique(score, return_counts=True)
+    n_reaching = np.cumsum(count[::-1])
+    n_accepted = int(np.count_nonzero(n_reaching / len(score) <= target))
+    return _between(values[::-1], n_accepted)
 
 
 def _between(scores: npt.NDArray[Any], n_accepted: int) -> float:

@@ -32,6 +32,8 @@ ARCHITECTURES = {
     "pseudo_siamese": {"architecture": "pseudo_siamese"},
     "two_channel": {"architecture": "two_channel", "loss": "hinge"},
 }
+# for `set_threshold`: none is named, and rows of any look are enrolled without warning
+NOBODY = {"threshold": 1e9, "task": "identification"}
 LEARNING = {"lr": 3e-3, "max_epochs": 20, "n_components": 16}
 
 

@@ -197,7 +197,7 @@ METHODS = [
 CLASSIFIER_METHODS = [
     *METHODS,
     *["predict", "predict_proba", "decision_function", "enroll", "forget"],
-    *["calibrate_threshold", "set_threshold"],
+    *["calibrate_threshold", "set_threshold", "kneighbors"],
 ]
 
 ESTIMATORS = [SiameseEmbedder, SiamesePairClassifier]

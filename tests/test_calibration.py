@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -11,9 +12,32 @@ from hypothesis import strategies as st
 from sklearn.metrics import fbeta_score
 
 from siamese_sklearn import calibration
-from siamese_sklearn.calibration import STRATEGIES, choose_threshold
+from siamese_sklearn.calibration import STRATEGIES, choose_threshold, threshold_at_rate
 
-TARGETS = {"far": 0.25, "frr": 0.25}
+TARGETS = {"far": 0.25, "frr": 0.25, "precision": 0.5}
+
+
+def choose(same, score, strategy, target):
+    """`choose_threshold`, with the warning that the rule of three asks for; None where
+    no threshold reaches the target.
+    """
+    n = {"far": np.sum(~same), "frr": np.sum(same)}.get(strategy, math.inf)
+    with (
+        pytest.warns(UserWarning, match="is beyond these data")
+        if target is not None and 0 < target < 3 / n
+        else nullcontext()
+    ):
+        try:
+            return choose_threshold(same, score, strategy, target=target)
+        except ValueError:
+            best = max(precision(same, score, t) for t in np.unique(score))
+            assert strategy == "precision"
+            assert best < target
+            return None
+
+
+def precision(same, score, threshold):
+    return np.mean(same[score >= threshold])
 
 
 @st.composite
@@ -44,6 +68,9 @@ def value(same, score, threshold, strategy, target=None, beta=1.0):
         return fbeta_score(same, score >= threshold, beta=beta, zero_division=0)
     if strategy == "eer":
         return -abs(far - frr)
+    if strategy == "precision":
+        reaches = frr < 1 and precision(same, score, threshold) >= target
+        return 1 - frr if reaches else -math.inf
     if strategy == "far":
         return 1 - frr if far <= target else -math.inf
     return -far if frr <= target else -math.inf
@@ -72,7 +99,7 @@ def test_no_threshold_has_a_higher_f_beta(pairs, beta):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["far", "frr"])
+@pytest.mark.parametrize("strategy", TARGETS)
 @given(
     pairs=scored_pairs(),
     target=st.one_of(
@@ -81,8 +108,12 @@ def test_no_threshold_has_a_higher_f_beta(pairs, beta):
 )
 def test_target_is_always_met_and_none_does_better(strategy, pairs, target):
     best = max(value(*pairs, t, strategy, target) for t in every_threshold(pairs[1]))
-    threshold = choose_threshold(*pairs, strategy, target=target)
-    assert rates(*pairs, threshold)[strategy == "frr"] <= target
+    threshold = choose(*pairs, strategy, target)
+    if threshold is None:
+        assert best == -math.inf
+        return
+    if strategy in ("far", "frr"):
+        assert rates(*pairs, threshold)[strategy == "frr"] <= target
     assert value(*pairs, threshold, strategy, target) == pytest.approx(best)
 
 
@@ -94,7 +125,8 @@ def test_among_the_best_it_accepts_the_fewest_different_pairs(strategy, pairs):
     target = TARGETS.get(strategy)
     values = {t: value(*pairs, t, strategy, target) for t in every_threshold(pairs[1])}
     best = [t for t in values if values[t] >= max(values.values()) - 1e-12]
-    chosen = choose_threshold(*pairs, strategy, target=target)
+    chosen = choose(*pairs, strategy, target)
+    assume(chosen is not None)
     assert rates(*pairs, chosen)[0] == min(rates(*pairs, t)[0] for t in best)
 
 
@@ -105,10 +137,12 @@ def test_among_the_best_it_accepts_the_fewest_different_pairs(strategy, pairs):
 def test_increasing_transforms_and_order_leave_every_decision(strategy, pairs, seed):
     same, score = pairs
     target = TARGETS.get(strategy)
-    decisions = score >= choose_threshold(same, score, strategy, target=target)
+    threshold = choose(same, score, strategy, target)
+    assume(threshold is not None)
+    decisions = score >= threshold
     order = np.random.default_rng(seed).permutation(len(same))
     other = np.exp(score) * 3 - 7
-    threshold = choose_threshold(same[order], other[order], strategy, target=target)
+    threshold = choose(same[order], other[order], strategy, target)
     np.testing.assert_array_equal(other >= threshold, decisions)
 
 
@@ -123,9 +157,8 @@ def test_threshold_lies_midway_or_half_a_mean_gap_beyond(strategy, pairs, dtype)
     to rounding.
     """
     same, score = pairs
-    threshold = choose_threshold(
-        same, score.astype(dtype), strategy, target=TARGETS.get(strategy)
-    )
+    threshold = choose(same, score.astype(dtype), strategy, TARGETS.get(strategy))
+    assume(threshold is not None)
     accepted, rejected = score[score >= threshold], score[score < threshold]
     if len(accepted) and len(rejected):
         assert threshold == (accepted.min() + rejected.max()) / 2
@@ -150,10 +183,61 @@ def test_by_hand():
     assert choose_threshold(same, score, "f_beta") == 2.5
     # 10/11 for two pairs, 15/19 for four
     assert choose_threshold(same, score, "f_beta", beta=0.5) == 4.5
-    assert choose_threshold(same, score, "far", target=1 / 3) == 2.5
-    assert choose_threshold(same, score, "far", target=0.3) == 4.5
-    assert choose_threshold(same, score, "frr", target=1 / 3) == 4.5
-    assert choose_threshold(same, score, "frr", target=0.3) == 2.5
+    for strategy, target, wanted in (
+        ("far", 1 / 3, 2.5),
+        ("far", 0.3, 4.5),
+        ("frr", 1 / 3, 4.5),
+        ("frr", 0.3, 2.5),
+    ):
+        with pytest.warns(UserWarning, match=r"3 \w+ pairs without an error"):
+            assert choose_threshold(same, score, strategy, target=target) == wanted
+    # precision 1, 1, 2/3, 3/4, 3/5, 3/6 for one to six pairs
+    for target, wanted in ((1, 4.5), (0.76, 4.5), (0.75, 2.5), (0.7, 2.5), (0.6, 2.5)):
+        assert choose_threshold(same, score, "precision", target=target) == wanted
+
+
+def test_precision_that_is_not_reached():
+    """Precision 0, 1/2, 1/3 for one to three pairs."""
+    same, score = [0, 1, 0], [3.0, 2.0, 1.0]
+    assert choose_threshold(same, score, "precision", target=0.5) == 1.5
+    with pytest.raises(
+        ValueError,
+        match=r"`target`=0.51 cannot be reached: the highest precision .* is 0\.5 on",
+    ):
+        choose_threshold(same, score, "precision", target=0.51)
+
+
+def test_a_precision_of_0_accepts_something():
+    assert choose_threshold([0, 1], [2.0, 1.0], "precision", target=0) < 1
+
+
+@pytest.mark.parametrize(
+    ("strategy", "what"), [("far", "different pairs"), ("frr", "same pairs")]
+)
+def test_rule_of_three(strategy, what):
+    """12 pairs of a kind without an error show a rate below 3 / 12, and no lower."""
+    same, score = np.repeat([strategy == "frr", strategy == "far"], [12, 2]), range(14)
+    for target in (0, 3 / 12, 0.26, 1):
+        choose_threshold(same, score, strategy, target=target)
+    with pytest.warns(
+        UserWarning,
+        match=rf"`target`=0.24 is beyond these data: 12 {what} without an error .* "
+        rf"3/12 = 0.25, .*Use at least 13 {what}",
+    ):
+        choose_threshold(same, score, strategy, target=0.24)
+    with pytest.warns(UserWarning, match="is beyond these data"):
+        choose_threshold(same, score, strategy, target=np.nextafter(0.25, 0))
+
+
+def test_threshold_at_rate_by_hand():
+    """Of 5, 4, 4, 3, 2 one in five is above 4.5, and three are above 3.5."""
+    score = np.array([4.0, 2.0, 5.0, 3.0, 4.0])
+    for target, wanted in ((0.2, 4.5), (0.59, 4.5), (0.6, 3.5), (0.8, 2.5), (1, 1.5)):
+        assert threshold_at_rate(score, target) == wanted
+    assert threshold_at_rate(score, 0.19) == 5.5  # half the mean gap above all
+    # 29 of 100, though 0.29 * 100 is less in floats
+    assert threshold_at_rate(np.arange(100.0), 0.29) == 70.5
+    assert threshold_at_rate(np.float32([1]), 0.5) == np.nextafter(np.float32(1), 2)
 
 
 def test_nothing_is_accepted_when_a_different_pair_is_the_most_alike():
@@ -211,6 +295,8 @@ def test_whole_and_boolean_inputs_are_taken():
         ),
         ({"strategy": "far"}, "`target` must be given for strategy 'far'"),
         ({"strategy": "frr"}, "`target` must be given for strategy 'frr'"),
+        ({"strategy": "precision"}, "`target` must be given .*: the lowest precision"),
+        ({"strategy": "precision", "target": 1.01}, "`target` must be a finite number"),
         (
             {"strategy": "far", "target": 1.5},
             "`target` must be a finite number of at least 0 and of at most 1; got 1.5",

@@ -43,6 +43,8 @@ class Gallery:
         Indices into `classes`, ascending; every class has at least one reference.
     classes : array of shape (n_classes,)
         Names of the classes, sorted.
+    ids : array of shape (m,)
+        What identifies each reference.
 
     Examples
     --------
@@ -58,6 +60,7 @@ class Gallery:
     embeddings: FloatArray | None = None
     labels: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     classes: Array = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    ids: Array = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -78,6 +81,7 @@ class Gallery:
         names: Any,
         n_references: int | None,
         rng: Generator,
+        ids: Array | None = None,
     ) -> Gallery:
         """Return a gallery with more rows, of known or new classes.
 
@@ -93,6 +97,8 @@ class Gallery:
             The class of each row, validated.
         n_references, rng
             As in `choose_references`.
+        ids : array of shape (n,), default=None
+            What identifies each row; None numbers them from 0.
 
         Raises
         ------
@@ -128,6 +134,9 @@ class Gallery:
             else points[chosen[order]].astype(np.float32, copy=False),
             labels[chosen[order]],
             classes,
+            _joined_ids(self.ids, np.arange(len(names)) if ids is None else ids)[
+                chosen[order]
+            ],
         )
 
     def without(self, names: Any) -> Gallery:
@@ -154,6 +163,7 @@ class Gallery:
             None if self.embeddings is None else self.embeddings[kept],
             (np.cumsum(stays) - 1)[self.labels[kept]],
             self.classes[stays],
+            self.ids[kept],
         )
 
     def re_embedded(self, embed: Callable[[Any], FloatArray]) -> Gallery:
@@ -216,6 +226,57 @@ class Gallery:
                 scores = self._scores(queries[block], score)  # (b, m)
                 found[block], best[block] = scores.argmax(axis=1), scores.max(axis=1)
         return self.labels[found], best
+
+    def best_of_others(self, queries: Any, names: Any, score: Score) -> FloatArray:
+        """Score of the best reference that is not of the query's own class.
+
+        Parameters
+        ----------
+        queries, score
+            As in `class_scores`.
+        names : array-like of shape (n,)
+            The class of each query, which need not be enrolled.
+
+        Returns
+        -------
+        array of shape (n,)
+            Minus infinity for a query of the only class.
+        """
+        number = {name: i for i, name in enumerate(self.classes.tolist())}
+        own = np.array([number.get(name, -1) for name in np.asarray(names).tolist()])
+        best = np.empty(len(own), dtype=np.float32)
+        for block in self._blocks(len(own)):
+            scores = self._scores(queries[block], score)  # (b, m)
+            is_own = own[block, None] == self.labels
+            best[block] = np.where(is_own, -np.inf, scores).max(axis=1)
+        return best
+
+    def nearest_references(
+        self, queries: Any, n_neighbors: int, score: Score
+    ) -> tuple[IntArray, FloatArray]:
+        """Find the best references of each query, in descending order of their scores.
+
+        Parameters
+        ----------
+        queries, score
+            As in `class_scores`.
+        n_neighbors : int
+            At most the number of references.
+
+        Returns
+        -------
+        numbers : array of shape (n, n_neighbors)
+            Places of the references; of equal scores, the first place comes first.
+        scores : array of shape (n, n_neighbors)
+        """
+        shape = queries.shape[0], n_neighbors
+        found, best = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+        for block in self._blocks(shape[0]):
+            scores = self._scores(queries[block], score)  # (b, m)
+            places = _best_places(scores, n_neighbors)
+            found[block] = places
+            best[block] = np.take_along_axis(scores, places, axis=1)
+        return found, best
 
     def _search(
         self, queries: FloatArray, distance: RankedByEuclidean
@@ -360,11 +421,36 @@ def _seeds(points: FloatArray, n_seeds: int, rng: Generator) -> IntArray:
     return seeds
 
 
+def _best_places(scores: FloatArray, n_best: int) -> IntArray:
+    """Places of the best scores of each row in descending order; the first of equal."""
+    # faster than to sort all
+    places = np.argpartition(-scores, n_best - 1, axis=1)[:, :n_best]
+    places.sort(axis=1)
+    best = np.take_along_axis(scores, places, axis=1)
+    order = np.argsort(-best, axis=1, kind="stable")
+    places = np.take_along_axis(places, order, axis=1)
+    # equal scores, of which some were left out, perhaps not the last
+    is_tied = np.sum(scores >= best.min(axis=1, keepdims=True), axis=1) > n_best
+    tied = -scores[is_tied]
+    places[is_tied] = np.argsort(tied, axis=1, kind="stable")[:, :n_best]
+    return places
+
+
 def _images(distance: RankedByEuclidean, *sides: Any) -> tuple[FloatArray, ...]:
     """Rows whose Euclidean distances rank like `distance`."""
     # torch accepts writable memory only
     writable = (np.require(side, requirements="W") for side in sides)
     return tuple(distance.image(torch.from_numpy(side)).numpy() for side in writable)
+
+
+def _joined_ids(*parts: Array) -> Array:
+    """Concatenate ids; numbers stay as they are next to strings or other numbers."""
+    filled = [part for part in parts if len(part)]
+    if not filled:
+        return parts[0]
+    dtype = np.result_type(*filled)
+    same = len({part.dtype.kind for part in filled}) == 1 or dtype.kind in "iu"
+    return np.concatenate(filled, dtype=dtype if same else object)
 
 
 def _stacked(*parts: Any) -> Any:

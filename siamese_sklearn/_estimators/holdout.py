@@ -14,8 +14,9 @@ from siamese_sklearn._grouping import group_by_class, number_within
 from siamese_sklearn._net import DistanceScorer, Rows, embed, embedding_distance
 from siamese_sklearn._typing import BoolArray, FloatArray, IntArray
 from siamese_sklearn.metrics import map_at_r
+from siamese_sklearn.pairs._drawing import held_out_pairs
 
-__all__ = ["Measure", "check_both_kinds", "hold_out", "measure"]
+__all__ = ["Measure", "check_both_kinds", "hold_out", "measure", "pairs_to_calibrate"]
 
 Measure: TypeAlias = Callable[[Any], float]
 
@@ -105,6 +106,15 @@ def measure(
         gallery_labels=found.target,
         distance=embedding_distance(net),
     )
+
+
+def pairs_to_calibrate(
+    data: TrainingData, held: IntArray, rng: np.random.Generator
+) -> tuple[IntArray, IntArray]:
+    """Row numbers of both sides (n, 2), and which are the same (n,)."""
+    if data.kind == "pairs":
+        return np.stack([held, held], axis=1), data.target[held]
+    return held_out_pairs(data.target, held, rng)
 
 
 def check_both_kinds(same: IntArray) -> None:

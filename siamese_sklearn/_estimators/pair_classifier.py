@@ -19,14 +19,31 @@ from sklearn.utils.validation import check_is_fitted
 from siamese_sklearn._checks import check_integer, check_number, check_option, warn
 from siamese_sklearn._estimators.base import SiameseBase
 from siamese_sklearn._estimators.gallery import Gallery
-from siamese_sklearn._estimators.holdout import check_both_kinds, hold_out
-from siamese_sklearn._estimators.parameters import purpose_parameter
+from siamese_sklearn._estimators.holdout import (
+    check_both_kinds,
+    hold_out,
+    pairs_to_calibrate,
+)
+from siamese_sklearn._estimators.parameters import (
+    check_head,
+    check_unknown_label,
+    purpose_parameter,
+)
+from siamese_sklearn._estimators.strangers import (
+    StrangerSearches,
+    check_strangers,
+    draw_searches,
+    warn_of_confusions,
+    with_unknown,
+)
 from siamese_sklearn._estimators.training_data import TrainingData
 from siamese_sklearn._net import Scorer, make_scorer, threads
-from siamese_sklearn._typing import Array, BoolArray, DoubleArray, IntArray
+from siamese_sklearn._typing import Array, DoubleArray, IntArray
 from siamese_sklearn._validation import (
+    check_ids,
     check_labels,
     check_names,
+    check_one_kind,
     check_rows,
     check_same,
     documented,
@@ -35,12 +52,16 @@ from siamese_sklearn._validation import (
     or_none,
     parameter,
 )
-from siamese_sklearn.calibration import Threshold, choose_threshold
-from siamese_sklearn.heads import HEADS, HeadLike
+from siamese_sklearn.calibration import (
+    Threshold,
+    choose_threshold,
+    warn_beyond_data,
+)
+from siamese_sklearn.heads import HeadLike
 from siamese_sklearn.losses._resolve import LossLike
 from siamese_sklearn.pairs import Triplets
 from siamese_sklearn.pairs._containers import Sides
-from siamese_sklearn.pairs._drawing import balanced_pairs, held_out_pairs, many_pairs
+from siamese_sklearn.pairs._drawing import balanced_pairs, many_pairs
 from siamese_sklearn.towers._architecture import ARCHITECTURES
 from siamese_sklearn.towers._resolve import TowerLike
 
@@ -49,15 +70,8 @@ __all__ = ["SiamesePairClassifier"]
 # rows per class, or pairs per kind: two of them stay for training
 _MIN_TO_HOLD_OUT = 3
 
-
-def _check_head(name: str, value: Any) -> None:
-    if isinstance(value, str):
-        check_option(name, value, HEADS)
-
-
-def _check_unknown_label(name: str, value: Any) -> None:
-    if value is not None and np.ndim(value) > 0:
-        raise TypeError(f"`{name}` must be one label or None; got {value!r}.")
+_TARGET_OF_FIT = 0.01  # false-positive identification rate
+_MOST_IN_FIT, _MOST_TO_CALIBRATE = 1000, 5000  # searches of strangers
 
 
 @documented
@@ -77,8 +91,11 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
       each, without training. ``forget(labels)`` removes them.
 
     A pair counts as the same if its score is at least ``threshold_``, which is chosen
-    on held-out pairs. `calibrate_threshold` chooses it by another criterion, for
-    example the highest true-accept rate at a given false-accept rate.
+    on held-out pairs. A row is named if its best score is at least
+    ``identification_threshold_``, unless `unknown_label` is None. One threshold cannot
+    serve both: the best of many references scores higher than a single one, so a
+    stranger is named more often than a different pair is accepted.
+    `calibrate_threshold` chooses both by other criteria and for given rates.
 
     Attributes
     ----------
@@ -86,6 +103,15 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         The enrolled classes. After a fit on `Pairs`, 0 and 1 until a class is enrolled.
     threshold_ : float
         A pair counts as the same if its score is at least this value.
+    identification_threshold_ : float
+        With `unknown_label`, `predict` names a row if its best score is at least this
+        value. It changes with the gallery, so that the rate of strangers named stays:
+        1 % after `fit`. Equal to ``threshold_`` where there was nothing to choose it
+        on: after a fit on `Pairs`, and for networks without embeddings.
+    reference_ids_ : ndarray of shape (n_references,)
+        What identifies each enrolled reference, see `enroll`.
+    reference_labels_ : ndarray of shape (n_references,)
+        The class of each enrolled reference.
     net_ : skorch.NeuralNet
         The fitted net; ``net_.module_`` is the torch module.
     history_ : skorch.history.History
@@ -196,7 +222,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         """Turns two embeddings into the logit of "same". Overrides the head of `loss`;
         None keeps it. Ignored by losses without a head. See
         `siamese_sklearn.heads`.""",
-        check=_check_head,
+        check=check_head,
         fixed=True,
     )
     purpose: str = purpose_parameter("new_classes")
@@ -211,17 +237,41 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         None,
         "label",
         """Label that `predict` returns for a row if its best reference scores below
-        `threshold_`. With None, `predict` always returns an enrolled class.""",
-        check=_check_unknown_label,
+        ``identification_threshold_``. With None, `predict` always returns an enrolled
+        class.""",
+        check=check_unknown_label,
     )
 
     _gallery = Gallery()
     _threshold: Threshold = field(init=False)
+    # None: as for pairs
+    _identification: float | None = field(default=None, init=False)
+    # None: the threshold was set, or there was nothing to search
+    _strangers: StrangerSearches | None = field(default=None, init=False)
+    _n_rows: int = field(default=0, init=False)  # the next number for an id
 
     @property
     def threshold_(self) -> float:
         """A pair counts as the same if its score is at least this value."""
         return self._threshold.value
+
+    @property
+    def identification_threshold_(self) -> float:
+        """A row is named if its best score is at least this value."""
+        value = self._identification
+        return self._threshold.value if value is None else value
+
+    @property
+    def reference_ids_(self) -> Array:
+        """What identifies each enrolled reference."""
+        check_is_fitted(self)
+        return self._gallery.ids
+
+    @property
+    def reference_labels_(self) -> Array:
+        """The class of each enrolled reference."""
+        check_is_fitted(self)
+        return self._gallery.classes[self._gallery.labels]
 
     def fit(self, X: Any, y: npt.ArrayLike | None = None) -> Self:
         """Train the network, choose the threshold, and enroll references of each class.
@@ -255,7 +305,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         """
         continues = bool(self.warm_start) and hasattr(self, "net_")
         with keep_fitted_state(self):
-            self._gallery = Gallery()
+            self._gallery, self._n_rows = Gallery(), 0
+            self._strangers = self._identification = None
             with self._training(
                 X,
                 y,
@@ -323,18 +374,38 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         strategy: str = "accuracy",
         target: float | None = None,
         beta: float = 1.0,
+        strangers: Any = None,
     ) -> Self:
-        """Choose `threshold_` on data that was not used in training.
+        """Choose a threshold on data that was not used in training.
 
         Parameters
         ----------
         X : rows, from which pairs are made, or Pairs
         y : array-like of shape (n,)
             The class of each row; for `Pairs`, 1 (same) or 0 (different).
-        strategy, target, beta
-            As in `siamese_sklearn.calibration.choose_threshold`. For rows, "accuracy"
-            and "f_beta" use equal numbers of same and different pairs; the other
-            strategies use up to 200,000 pairs of each kind.
+        strategy : str, default="accuracy"
+            "fpir" chooses ``identification_threshold_``, which `predict` compares with:
+            the lowest value at which at most a fraction `target` of strangers is named
+            (the false-positive identification rate, ISO/IEC 19795-1). The searches are
+            kept, at most 5000 of them, and repeated whenever the gallery changes, so
+            that the rate holds for a gallery of any size. All other strategies choose
+            ``threshold_``, by pairs, as described in
+            `siamese_sklearn.calibration.choose_threshold`. For rows, "accuracy" and
+            "f_beta" use equal numbers of same and different pairs; the others use up to
+            200,000 pairs of each kind.
+        target : float, default=None
+            The rate, or precision, of the strategies that need one.
+        beta : float, default=1.0
+            For "f_beta".
+        strangers : rows, default=None
+            For "fpir": searches of people who are not enrolled, and who were not in the
+            training data. With None, rows of `X` whose class is not enrolled are
+            strangers, and each row of another class is one after the references of its
+            class are taken away. That is optimistic for classes of training, which the
+            network tells apart better than others. With few classes to train on, the
+            true rate can be many times the target: on digits, 6% of real strangers
+            were named on average at a target of 1%, and up to 31%. `X` and `y` are
+            ignored if strangers are given.
 
         Returns
         -------
@@ -343,13 +414,26 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         Raises
         ------
         ValueError, TypeError
-            If the data or the strategy is invalid. The threshold is then unchanged.
+            If the data or the strategy is invalid, or if there are no strangers to be
+            had. The thresholds are then unchanged.
+
+        Warns
+        -----
+        UserWarning
+            If `target` is lower than the data can show.
         """
         check_is_fitted(self)
+        if strategy == "fpir":
+            return self._calibrate_identification(X, y, target, strangers)
+        if strangers is not None:
+            raise ValueError(
+                f"`strangers` must be None for strategy {strategy!r}; only 'fpir' uses "
+                "them."
+            )
         if isinstance(X, Sides):
             same, score = check_same(X, y), self.pair_score(X)
         else:
-            self._check_one_kind()
+            check_one_kind(self, self._right_side)
             rows = check_rows(self, X, reset=False)
             _, labels = check_labels(self, rows, y)
             draw = balanced_pairs if strategy in ("accuracy", "f_beta") else many_pairs
@@ -360,25 +444,65 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         self._threshold = self._threshold.moved(value, strategy)
         return self
 
-    def set_threshold(self, threshold: float) -> Self:
-        """Set `threshold_`, the score at which a pair counts as the same.
+    def _calibrate_identification(
+        self, X: Any, y: npt.ArrayLike, target: float | None, strangers: Any
+    ) -> Self:
+        gallery = self._enrolled()
+        if target is None:
+            raise ValueError(
+                "`target` must be given for strategy 'fpir': the highest rate of "
+                "strangers named, above 0 and below 1."
+            )
+        target = check_number(
+            "target", target, low=0, high=1, low_open=True, high_open=True
+        )
+        if strangers is not None:
+            rows = check_rows(self, strangers, reset=False)
+            names = np.full(rows.shape[0], None, dtype=object)  # of no enrolled class
+        else:
+            if isinstance(X, Sides):
+                raise TypeError(
+                    "`X` must be rows for strategy 'fpir', which searches for each of "
+                    f"them in the gallery; got {type(X).__name__}."
+                )
+            rows = check_rows(self, X, reset=False)
+            names = check_strangers(check_names(y, rows), gallery)
+        rng = np.random.default_rng(self._split_seed)
+        encode = partial(self._scorer.codes, side=0)
+        with threads(self.n_threads):
+            searches = draw_searches(
+                rows, names, target, _MOST_TO_CALIBRATE, encode, rng
+            )
+        warn_beyond_data(target, searches.n_of_others(gallery), "searches of strangers")
+        self._keep(gallery, searches)
+        return self
+
+    def set_threshold(self, threshold: float, *, task: str = "verification") -> Self:
+        """Set a threshold.
 
         Parameters
         ----------
         threshold : float
             On the scale of `pair_score`.
+        task : {"verification", "identification"}, default="verification"
+            "verification" sets ``threshold_``, with which pairs are compared;
+            "identification" sets ``identification_threshold_``, which then stays if the
+            gallery changes.
 
         Returns
         -------
         self : object
         """
         check_is_fitted(self)
-        self._threshold = self._threshold.moved(
-            check_number("threshold", threshold), "set"
-        )
+        check_option("task", task, ("verification", "identification"))
+        value = check_number("threshold", threshold)
+        if task == "verification":
+            self._threshold = self._threshold.moved(value, "set")
+        else:
+            self._identification, self._strangers = value, None
         return self
 
-    def enroll(self, X: Any, y: Any) -> Self:
+    def enroll(self, X: Any, y: Any, ids: npt.ArrayLike | None = None) -> Self:
         """Add references of new or known classes, without training.
 
         Parameters
@@ -387,6 +511,10 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             With two different towers, rows of the right side.
         y : label, or array-like of shape (n,)
             The class of each row, or one class for all rows.
+        ids : array-like of shape (n,), default=None
+            What identifies each row in the results of `kneighbors`: integers or
+            strings. None numbers the rows on from those of `fit`, which are numbered
+            from 0, and from integers given before.
 
         Returns
         -------
@@ -395,13 +523,32 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         Raises
         ------
         ValueError
-            If a row or a label is invalid. The enrolled references are then unchanged.
+            If a row, a label or an id is invalid, or if an id is given twice. The
+            enrolled references are then unchanged.
+
+        Warns
+        -----
+        UserWarning
+            If a row is a reference of its class already; and, if `unknown_label` is
+            set, if it is so similar to a reference of another class that it would be
+            named as that class.
         """
         check_is_fitted(self)
         rows = check_rows(self._right, X, reset=False)
         names = check_names(y, rows)
+        numbers = np.arange(self._n_rows, self._n_rows + len(names))
+        given = numbers if ids is None else check_ids(ids, rows, self._gallery.ids)
         rng = np.random.default_rng(self._split_seed)
-        self._keep(self._extended(self._gallery, rows, names, rng))
+        with threads(self.n_threads):
+            codes = self._scorer.codes(rows, 1)
+            is_open = self.unknown_label is not None
+            at = self.identification_threshold_ if is_open else np.inf
+            known, by = self._gallery, self._scorer.searched_by
+            warn_of_confusions(known, codes, names, at, by)
+        gallery = self._extended(self._gallery, rows, codes, names, given, rng)
+        self._keep(gallery, self._strangers)
+        used = [value for value in given.tolist() if not isinstance(value, str)]
+        self._n_rows = max([self._n_rows + len(names), *(value + 1 for value in used)])
         return self
 
     def forget(self, labels: npt.ArrayLike) -> Self:
@@ -421,7 +568,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         ValueError
             If any of them is not enrolled; then none is removed.
         """
-        self._keep(self._enrolled().without(labels))
+        self._keep(self._enrolled().without(labels), self._strangers)
         return self
 
     def predict(self, X: Any) -> Array:
@@ -435,8 +582,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         -------
         array of shape (n,)
             For rows, the class of the best reference, or `unknown_label` if it is set
-            and no reference reaches `threshold_`. For `Pairs`, 1 (same) or 0
-            (different).
+            and no reference reaches ``identification_threshold_``. For `Pairs`, 1
+            (same) or 0 (different).
 
         Raises
         ------
@@ -454,7 +601,62 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         labels: Array = gallery.classes[best]
         if self.unknown_label is None:
             return labels
-        return _replaced(labels, score < self.threshold_, self.unknown_label)
+        is_unknown = score < self.identification_threshold_
+        return with_unknown(labels, is_unknown, self.unknown_label)
+
+    def kneighbors(
+        self, X: Any, n_neighbors: int = 5, return_distance: bool = True
+    ) -> Any:
+        """Find the enrolled references most similar to each row.
+
+        Parameters
+        ----------
+        X : rows, as in `predict`
+        n_neighbors : int, default=5
+            At most the number of references.
+        return_distance : bool, default=True
+
+        Returns
+        -------
+        distances : array of shape (n, n_neighbors), float32
+            As `pair_distance` measures them, in ascending order. Only if
+            `return_distance` is True.
+        ids : array of shape (n, n_neighbors)
+            What identifies the references, as passed to `enroll`; references of `fit`
+            have their row numbers there. ``reference_ids_`` and ``reference_labels_``
+            map ids to classes.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer references, or none.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from siamese_sklearn import SiamesePairClassifier
+        >>> X = np.float32([[0, 1], [0, 2], [1, 4], [4, 0], [5, 0], [7, 1]])
+        >>> y = ["a", "a", "a", "b", "b", "b"]
+        >>> clf = SiamesePairClassifier(max_epochs=1, random_state=0).fit(X, y)
+        >>> clf = clf.enroll([[0, 3]], "a", ids=["new"])
+        >>> distances, ids = clf.kneighbors([[0, 3]], n_neighbors=2)
+        >>> ids
+        array([['new', 2]], dtype=object)
+        """
+        check_integer("n_neighbors", n_neighbors, low=1)
+        gallery, rows = self._enrolled(), check_rows(self, X, reset=False)
+        if n_neighbors > len(gallery):
+            raise ValueError(
+                f"`n_neighbors`={n_neighbors} is more than the number of enrolled "
+                f"references, {len(gallery)}."
+            )
+        with threads(self.n_threads):
+            scorer = self._scorer
+            places, scores = gallery.nearest_references(
+                scorer.codes(rows, 0), n_neighbors, scorer.searched_by
+            )
+        ids = gallery.ids[places]
+        return (scorer.distance_of(scores), ids) if return_distance else ids
 
     def decision_function(self, X: Any) -> DoubleArray:
         """Score of each class, or score of each pair minus the threshold.
@@ -480,7 +682,10 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         """Probability of each class, or of "different" and "same".
 
         A single slope is fitted on held-out pairs in `fit`; `calibrate_threshold` does
-        not change it.
+        not change it. If `unknown_label` is set, the columns sum to 1 minus the
+        probability of "unknown", which is the highest of all if `predict` returns
+        `unknown_label`, and only then, except for rounding where a score is equal to
+        the threshold.
 
         Parameters
         ----------
@@ -490,16 +695,20 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         -------
         array of shape (n, n_classes), or (n, 2) for Pairs
             Columns as in `classes_`; for `Pairs`, different and same. Each row sums to
-            1.
+            1, or to less for rows if `unknown_label` is set.
         """
         check_is_fitted(self)
         if isinstance(X, Sides):
             logit = self._threshold.logit(self.pair_score(X))
             logits = np.stack([np.zeros_like(logit), logit], axis=1)
-        else:
-            logits = self._threshold.slope * self._class_scores(X)
-        probabilities: DoubleArray = softmax(logits, axis=1)
-        return probabilities
+            return np.asarray(softmax(logits, axis=1))
+        scores = self._class_scores(X)
+        # "unknown" scores the threshold, as if it were one more class
+        stranger = np.full((len(scores), 1), self.identification_threshold_)
+        if self.unknown_label is not None:
+            scores = np.hstack([scores, stranger])
+        probabilities: DoubleArray = softmax(self._threshold.slope * scores, axis=1)
+        return probabilities[:, : len(self.classes_)]
 
     def score(
         self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
@@ -547,26 +756,12 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
                 "Triplets."
             )
         if not reset and not isinstance(X, Sides):
-            self._check_one_kind()
+            check_one_kind(self, self._right_side)
         data = super()._check_data(X, y, reset=reset)
         if data.classes is not None and len(self._gallery):
             # raises before training if numbers and strings would be mixed
             join_classes(data.classes, self._gallery.classes)
         return data
-
-    def _check_one_kind(self) -> None:
-        if self._right_side is None:
-            return
-        left, right = (
-            (side.input_shape_, list(getattr(side, "feature_names_in_", [])))
-            for side in (self, self._right_side)
-        )
-        if left != right:
-            raise ValueError(
-                "The sides were fitted on different features, with rows of shape "
-                f"{left[0]} and {right[0]}, so rows cannot be paired with each other; "
-                "pass Pairs(left, right)."
-            )
 
     def _hold_out(
         self, data: TrainingData, early_stopping: bool, rng: np.random.Generator
@@ -592,7 +787,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         device: torch.device,
         rng: np.random.Generator,
     ) -> Callable[[Any], float]:
-        pairs, same = _pairs_to_calibrate(data, held, rng)
+        pairs, same = pairs_to_calibrate(data, held, rng)
         check_both_kinds(same)
         left, right = data.sides[0], data.sides[-1]
         return lambda net: float(
@@ -607,34 +802,54 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         rng: np.random.Generator,
     ) -> None:
         """Learn threshold and probability on held-out pairs, and enroll references."""
-        pairs, same = _pairs_to_calibrate(data, held if len(held) else kept, rng)
+        pairs, same = pairs_to_calibrate(data, held if len(held) else kept, rng)
         scorer = self._scorer
         self._threshold = Threshold.learn(
             same, scorer.rows(data.sides[0], data.sides[-1], pairs)
         )
-        gallery = self._gallery
+        encode = partial(scorer.codes, side=0)
+        gallery, searches = self._gallery, self._strangers
         if gallery.embeddings is not None:  # training has changed the embedding
             gallery = gallery.re_embedded(lambda rows: scorer.codes(rows, 1))
+        if searches is not None:
+            searches = searches.embedded_by(encode)
         if data.kind == "rows":
-            names = np.asarray(self._class_order)[data.target]
-            gallery = self._extended(gallery, data.sides[0], names, rng)
-        self._keep(gallery)
+            rows, names = data.sides[0], np.asarray(self._class_order)[data.target]
+            ids = np.arange(self._n_rows, self._n_rows + len(names))
+            codes = scorer.codes(rows, 1)
+            gallery = self._extended(gallery, rows, codes, names, ids, rng)
+            self._n_rows += len(names)
+            if self._has_embedding:
+                among = held if len(held) else kept
+                searches = draw_searches(
+                    rows[among], names[among], _TARGET_OF_FIT, _MOST_IN_FIT, encode, rng
+                )
+        self._keep(gallery, searches)
 
     def _extended(
-        self, gallery: Gallery, rows: Any, names: Array, rng: np.random.Generator
+        self,
+        gallery: Gallery,
+        rows: Any,
+        codes: Any,
+        names: Array,
+        ids: Array,
+        rng: np.random.Generator,
     ) -> Gallery:
-        with threads(self.n_threads):
-            codes = self._scorer.codes(rows, 1)
         embeddings = codes if self._has_embedding else None
-        return gallery.extended(rows, embeddings, names, self.n_references, rng)
+        return gallery.extended(rows, embeddings, names, self.n_references, rng, ids)
 
     def _enrolled(self) -> Gallery:
         check_is_fitted(self)
         self._gallery.check_enrolled()  # before any row is embedded
         return self._gallery
 
-    def _keep(self, gallery: Gallery) -> None:
-        self._gallery = gallery
+    def _keep(self, gallery: Gallery, searches: StrangerSearches | None) -> None:
+        """Store a gallery, and find the threshold for it by its searches."""
+        value = self._identification
+        if searches is not None and len(gallery):
+            with threads(self.n_threads):
+                value = searches.threshold(gallery, self._scorer.searched_by, value)
+        self._gallery, self._strangers, self._identification = gallery, searches, value
         is_empty_after_pairs = len(gallery) == 0 and self._class_order is None
         self.classes_ = np.array([0, 1]) if is_empty_after_pairs else gallery.classes
 
@@ -646,25 +861,3 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             return gallery.class_scores(
                 scorer.codes(rows, 0), scorer.searched_by
             ).astype(np.float64)
-
-
-def _pairs_to_calibrate(
-    data: TrainingData, held: IntArray, rng: np.random.Generator
-) -> tuple[IntArray, IntArray]:
-    """Row numbers of both sides (n, 2), and which are the same (n,)."""
-    if data.kind == "pairs":
-        return np.stack([held, held], axis=1), data.target[held]
-    return held_out_pairs(data.target, held, rng)
-
-
-def _replaced(labels: Array, where: BoolArray, label: Any) -> Array:
-    """Return `labels` with `label` at `where`, in a dtype that holds both."""
-    both = np.asarray([label])
-    kinds = {
-        "number" if array.dtype.kind in "biuf" else array.dtype.kind
-        for array in (labels, both)
-    }
-    dtype = np.result_type(labels, both) if len(kinds) == 1 else np.dtype(object)
-    answer = labels.astype(dtype)
-    answer[where] = label
-    return answer

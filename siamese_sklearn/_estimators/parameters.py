@@ -20,11 +20,17 @@ from siamese_sklearn._checks import (
 )
 from siamese_sklearn._net import SCHEDULES
 from siamese_sklearn._validation import or_none, parameter
+from siamese_sklearn.heads import HEADS
 from siamese_sklearn.losses._resolve import LossLike
 from siamese_sklearn.sampling import SamplerLike
 from siamese_sklearn.towers._resolve import TowerLike
 
-__all__ = ["SharedParameters", "purpose_parameter"]
+__all__ = [
+    "SharedParameters",
+    "check_head",
+    "check_unknown_label",
+    "purpose_parameter",
+]
 
 _SMALLEST_BATCH = 4  # two classes of two rows: an anchor, its positive, and a negative
 
@@ -60,6 +66,18 @@ def _check_sampler(name: str, value: Any) -> None:
 def _check_lr_schedule(name: str, value: Any) -> None:
     if not callable(value):
         check_option(name, value, SCHEDULES)
+
+
+def check_head(name: str, value: Any) -> None:
+    """Raise if a name of a head is unknown."""
+    if isinstance(value, str):
+        check_option(name, value, HEADS)
+
+
+def check_unknown_label(name: str, value: Any) -> None:
+    """Raise if it is not one label."""
+    if value is not None and np.ndim(value) > 0:
+        raise TypeError(f"`{name}` must be one label or None; got {value!r}.")
 
 
 def _check_callbacks(name: str, value: Any) -> None:

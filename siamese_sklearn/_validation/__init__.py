@@ -2,8 +2,10 @@
 
 from siamese_sklearn._validation.data import (
     RightSide,
+    check_ids,
     check_labels,
     check_names,
+    check_one_kind,
     check_rows,
     check_same,
     check_sides,
@@ -22,8 +24,10 @@ from siamese_sklearn._validation.parameters import (
 
 __all__ = [
     "RightSide",
+    "check_ids",
     "check_labels",
     "check_names",
+    "check_one_kind",
     "check_parameters",
     "check_rows",
     "check_same",

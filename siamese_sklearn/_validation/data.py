@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -200,6 +202,66 @@ def check_names(y: Any, X: Any) -> npt.NDArray[Any]:
     names = _class_labels(np.repeat(y, X.shape[0]) if np.ndim(y) == 0 else y)
     _check_lengths(X, names)
     return names
+
+
+def check_ids(ids: Any, X: Any, taken: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return what identifies the rows to enroll, integers or strings.
+
+    Raises
+    ------
+    ValueError
+        If `ids` have the wrong type or length, or if one is given twice or is taken.
+    """
+    # as objects, because numbers next to strings would become strings
+    objects = np.asarray(ids, dtype=object)
+    kinds = {_kind_of_id(value) for value in objects.ravel().tolist()}
+    if objects.shape != (X.shape[0],) or None in kinds:
+        raise ValueError(
+            f"`ids` must be integers or strings, one for each of {X.shape[0]} rows; "
+            f"got {np.asarray(ids).dtype} of shape {objects.shape}."
+        )
+    plain = np.asarray(objects.tolist())
+    given = plain if len(kinds) == 1 and plain.dtype.kind in "iuU" else objects
+    count = Counter(given.tolist())
+    twice = [value for value, n in count.items() if n > 1]
+    used = sorted(set(taken.tolist()).intersection(count), key=str)
+    if twice or used:
+        what = "are given twice" if twice else "are taken by enrolled references"
+        raise ValueError(
+            f"`ids` must be unique, but {(twice or used)[:10]} {what}. Use other ids, "
+            "or `forget` the class first."
+        )
+    return given
+
+
+def _kind_of_id(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "string"
+    is_integer = isinstance(value, Integral) and not isinstance(value, bool)
+    return "integer" if is_integer else None
+
+
+def check_one_kind(left: Any, right: Any) -> None:
+    """Raise a ValueError if both sides have been fitted, on different features.
+
+    Parameters
+    ----------
+    left : estimator
+    right : RightSide or None
+        None if only rows of one side have been fitted.
+    """
+    if right is None:
+        return
+    of_left, of_right = (
+        (side.input_shape_, list(getattr(side, "feature_names_in_", [])))
+        for side in (left, right)
+    )
+    if of_left != of_right:
+        raise ValueError(
+            "The sides were fitted on different features, with rows of shape "
+            f"{of_left[0]} and {of_right[0]}, so rows cannot be paired with each "
+            "other; pass Pairs(left, right)."
+        )
 
 
 def check_same(X: Sides, same: Any) -> npt.NDArray[np.int64]:

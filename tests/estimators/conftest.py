@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
-from models import CONFIGURATIONS, EACH_CONFIGURATION, quick_classifier
+from models import CONFIGURATIONS, EACH_CONFIGURATION, NOBODY, quick_classifier
 from siamese_sklearn import make_pairs
 
 
@@ -56,14 +56,15 @@ def pairs(halves):
 def models(halves):
     """Fitted classifiers by the name of their configuration; all rows are references.
 
-    Each is fitted when it is first asked for, and given as a copy.
+    Each is fitted when it is first asked for, and given as a copy. They name nobody.
     """
     fitted = {}
 
     def model(name):
         if name not in fitted:
             parameters = {**CONFIGURATIONS[name], "n_references": None}
-            fitted[name] = quick_classifier(**parameters).fit(halves[0], halves[2])
+            model = quick_classifier(**parameters).fit(halves[0], halves[2])
+            fitted[name] = model.set_threshold(**NOBODY)
         return copy.deepcopy(fitted[name])
 
     return model

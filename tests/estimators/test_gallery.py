@@ -461,6 +461,52 @@ class TestSearch:
         assert numbers.tolist() == [0] * 4
         assert (scores < 0).all()
 
+    @settings(max_examples=50)
+    @given(data=labeled_grids(), n_neighbors=st.integers(1, 40))
+    def test_nearest_references_are_in_order_and_the_first_of_equal(
+        self, data, n_neighbors
+    ):
+        rows, labels = data
+        gallery = gallery_of(rows, labels)
+        n_neighbors = min(n_neighbors, len(rows))
+
+        def score(queries, references):
+            return -np.abs(queries[:, None] - references).sum(axis=2)
+
+        places, best = gallery.nearest_references(rows[:9], n_neighbors, score)
+        for query, found, scores in zip(rows, places.tolist(), best, strict=False):
+            of_all = score(query[None], gallery.rows)[0]
+            wanted = sorted(range(len(rows)), key=lambda i, s=of_all: (-s[i], i))
+            assert found == wanted[:n_neighbors]
+            np.testing.assert_array_equal(scores, of_all[found])
+
+    @settings(max_examples=50)
+    @given(data=labeled_grids())
+    def test_best_of_others_is_that_of_plain_loops(self, data):
+        rows, labels = data
+        gallery = gallery_of(rows[labels != 5], labels[labels != 5])
+        if not len(gallery):
+            return
+
+        def score(queries, references):
+            return -np.abs(queries[:, None] - references).sum(axis=2)
+
+        best = gallery.best_of_others(rows, labels, score)
+        names = gallery.classes[gallery.labels]
+        for row, name, found in zip(rows, labels, best, strict=True):
+            others = score(row[None], gallery.rows)[0][names != name]
+            assert found == (max(others) if len(others) else -np.inf)
+
+    def test_ids_stay_with_their_rows(self):
+        rows = normal(30, 2)
+        gallery = Gallery().extended(
+            rows, rows, np.arange(30) % 3, 4, rng(), np.arange(100, 130)
+        )
+        assert len(gallery.ids) == len(gallery) == 12
+        gallery = gallery.without(1)
+        np.testing.assert_array_equal(rows[gallery.ids - 100], gallery.rows)
+        assert gallery.without([0, 2]).ids.tolist() == []
+
     @each_distance
     def test_no_queries_no_answers(self, distance):
         gallery = gallery_of(normal(4, 3), [0, 0, 1, 1])

@@ -9,6 +9,7 @@ from torch import nn
 from models import (
     ARCHITECTURES,
     EACH_CONFIGURATION,
+    NOBODY,
     naive_class_scores,
     quick_classifier,
 )
@@ -28,7 +29,9 @@ class TestRandomness:
             model = quick_classifier(
                 **ARCHITECTURES[architecture], n_references=2, random_state=seed
             )
-            model.fit(X_train, y_train).enroll(X_test[:9], 7)
+            model.fit(X_train, y_train)
+            thresholds = [model.threshold_, model.identification_threshold_]
+            model.set_threshold(**NOBODY).enroll(X_test[:9], 7)
             answers = [
                 model.predict_proba(X_test),
                 model.predict_proba(pairs),
@@ -36,7 +39,7 @@ class TestRandomness:
             ]
             found.append(
                 np.concatenate(
-                    [part.ravel() for part in (*answers, np.float64(model.threshold_))]
+                    [part.ravel() for part in (*answers, np.array(thresholds))]
                 )
             )
         np.testing.assert_array_equal(found[0], found[1])
@@ -66,9 +69,9 @@ class TestRandomness:
         model = quick_classifier(
             **ARCHITECTURES[architecture], early_stopping=True, n_references=2
         )
-        model.fit(X_train, y_train).partial_fit(X_train, y_train).enroll(
-            X_test, 9
-        ).predict(X_test)
+        model.fit(X_train, y_train).partial_fit(X_train, y_train)
+        model.set_threshold(**NOBODY).enroll(X_test, 9).predict(X_test)
+        model.calibrate_threshold(X_test, y_test, strategy="fpir", target=0.1)
         model.calibrate_threshold(X_test, y_test).predict(Pairs(X_test, X_test))
         np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
         assert torch.equal(torch.get_rng_state(), torch_state)
@@ -145,6 +148,7 @@ class TestGoingOn:
         model = (
             quick_classifier(warm_start=True, n_references=None)
             .fit(X_train, y_train)
+            .set_threshold(**NOBODY)
             .enroll(X_test[:3], 9)
         )
         net = model.net_
@@ -163,11 +167,14 @@ class TestGoingOn:
         X_train, X_test, y_train, _ = halves
         model = quick_classifier().fit(X_train, y_train)
         once = model.decision_function(X_test)
-        model.partial_fit(X_train, y_train).enroll(X_test, 9).set_threshold(5)
+        before = model.identification_threshold_
+        model.partial_fit(X_train, y_train).set_threshold(5)
+        model.set_threshold(5, task="identification").enroll(X_test, 9)
         model.fit(X_train, y_train)
         np.testing.assert_array_equal(model.decision_function(X_test), once)
         assert model.n_iter_ == 3
         assert model.threshold_ != 5
+        assert model.identification_threshold_ == before
 
     @pytest.mark.slow
     def test_refit_on_the_other_kind(self, halves):

@@ -10,7 +10,7 @@ import pytest
 from scipy import sparse
 
 from arrays import memory_map
-from models import ARCHITECTURES, quick_classifier
+from models import ARCHITECTURES, NOBODY, quick_classifier
 from siamese_sklearn import MLPTower, Pairs, make_pairs
 
 KINDS = {
@@ -46,8 +46,10 @@ class TestData:
         model, plain = (
             quick_classifier(**DATA_MODELS[name])
             .fit(of(X), y)
+            .set_threshold(**NOBODY)
             .enroll(of(X[:2]), 9)
             .calibrate_threshold(of(X), y, strategy="eer")
+            .calibrate_threshold(of(X), y, strategy="fpir", target=0.1)
             for of in (convert, lambda X: X)
         )
         np.testing.assert_allclose(
@@ -55,6 +57,9 @@ class TestData:
         )
         np.testing.assert_array_equal(model.predict(convert(X)), plain.predict(X))
         assert model.threshold_ == pytest.approx(plain.threshold_, abs=1e-5)
+        assert model.identification_threshold_ == pytest.approx(
+            plain.identification_threshold_, abs=1e-5
+        )
 
     @pytest.mark.slow
     @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "list"])
@@ -81,7 +86,11 @@ class TestData:
         X, y = few_counts
         mapped = memory_map(tmp_path, X, dtype)
         model, plain = (
-            quick_classifier(**DATA_MODELS[name]).fit(rows, y).enroll(rows[:3], 9)
+            quick_classifier(**DATA_MODELS[name])
+            .fit(rows, y)
+            .set_threshold(**NOBODY)
+            .enroll(rows[:3], 9)
+            .calibrate_threshold(rows, y, strategy="fpir", target=0.1)
             for rows in (mapped, X)
         )
         np.testing.assert_array_equal(
@@ -91,6 +100,7 @@ class TestData:
             model.pair_score(Pairs(mapped, mapped)), plain.pair_score(Pairs(X, X))
         )
         assert not isinstance(model._gallery.rows, np.memmap)
+        assert not isinstance(model._strangers.rows, np.memmap)
         pickle.loads(pickle.dumps(model)).predict(X)
 
     def test_sparse_rows_stay_sparse_in_the_gallery_and_can_be_extended(
@@ -121,7 +131,8 @@ class TestData:
             warnings.simplefilter("error")
             model.predict(test)
             model.predict(Pairs(test, test))
-            model.enroll(test[:2], 9).calibrate_threshold(test, halves[3])
+            model.set_threshold(**NOBODY).enroll(test[:2], 9)
+            model.calibrate_threshold(test, halves[3])
         for call in (
             model.predict,
             lambda X: model.predict(Pairs(X, X)),
@@ -132,7 +143,10 @@ class TestData:
 
     def test_data_are_left_as_they_were(self, few_counts):
         X, y = few_counts[0].copy(), few_counts[1].copy()
-        quick_classifier().fit(X, y).enroll(X[:2], 9).predict(X)
+        model = quick_classifier().fit(X, y)
+        with pytest.warns(UserWarning, match="2 of 2 rows .* named as another class"):
+            model.enroll(X[:2], 9)
+        model.calibrate_threshold(X, y, strategy="fpir", target=0.1).predict(X)
         np.testing.assert_array_equal(X, few_counts[0])
         np.testing.assert_array_equal(y, few_counts[1])
 

@@ -5,7 +5,13 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from models import EACH_CONFIGURATION, LEARNING, naive_class_scores, quick_classifier
+from models import (
+    EACH_CONFIGURATION,
+    LEARNING,
+    NOBODY,
+    naive_class_scores,
+    quick_classifier,
+)
 from siamese_sklearn import MLPTower, Pairs
 from siamese_sklearn._estimators import gallery as _gallery
 
@@ -99,7 +105,7 @@ class TestUnknown:
         model = models("contrastive").set_params(unknown_label=label)
         naive = naive_class_scores(model, X_train, y_train, X_test)
         threshold = float(np.median(naive.max(axis=1)))
-        model.set_threshold(threshold + 1e-4)
+        model.set_threshold(threshold + 1e-4, task="identification")
         wanted = [
             int(np.argmax(scores)) if max(scores) >= threshold + 1e-4 else label
             for scores in naive.tolist()
@@ -116,11 +122,14 @@ class TestUnknown:
     def test_a_score_of_just_the_threshold_reaches_it(self, models, halves, name):
         model = models(name).set_params(unknown_label=-1)
         score = float(model.decision_function(halves[1]).max(axis=1)[0])
-        assert model.set_threshold(score).predict(halves[1])[0] != -1
         assert (
-            model.set_threshold(np.nextafter(np.float32(score), np.inf)).predict(
-                halves[1]
-            )[0]
+            model.set_threshold(score, task="identification").predict(halves[1])[0]
+            != -1
+        )
+        assert (
+            model.set_threshold(
+                np.nextafter(np.float32(score), np.inf), task="identification"
+            ).predict(halves[1])[0]
             == -1
         )
 
@@ -130,17 +139,17 @@ class TestUnknown:
             ["2020-01-01", "2021-01-01", "2022-01-01"], dtype="datetime64[D]"
         )
         model = quick_classifier(unknown_label=label).fit(halves[0], days[halves[2]])
-        assert model.set_threshold(1e9).predict(halves[1]).tolist() == [label] * 75
-        assert set(model.set_threshold(-1e9).predict(halves[1]).tolist()) <= set(
-            days.tolist()
-        )
+        assert model.set_threshold(**NOBODY).predict(halves[1]).tolist() == [label] * 75
+        assert set(
+            model.set_threshold(-1e9, task="identification").predict(halves[1]).tolist()
+        ) <= set(days.tolist())
 
     def test_names_in_long_and_short(self, halves):
         names = np.array(["a", "b", "c"])
         model = (
             quick_classifier(unknown_label="stranger")
             .fit(halves[0], names[halves[2]])
-            .set_threshold(1e9)
+            .set_threshold(**NOBODY)
         )
         assert model.predict(halves[1]).tolist() == ["stranger"] * 75
         assert model.set_params(unknown_label=0).predict(halves[1]).tolist() == [0] * 75
@@ -149,8 +158,14 @@ class TestUnknown:
     def test_the_threshold_decides(self, models, halves, name):
         model = models(name).set_params(unknown_label="unknown")
         closed = models(name).predict(halves[1]).tolist()
-        assert model.set_threshold(-1e9).predict(halves[1]).tolist() == closed
-        assert model.set_threshold(1e9).predict(halves[1]).tolist() == ["unknown"] * 75
+        assert (
+            model.set_threshold(-1e9, task="identification").predict(halves[1]).tolist()
+            == closed
+        )
+        assert (
+            model.set_threshold(**NOBODY).predict(halves[1]).tolist()
+            == ["unknown"] * 75
+        )
 
     @pytest.mark.slow
     def test_by_a_calibrated_threshold(self, table):
@@ -164,20 +179,24 @@ class TestUnknown:
         )
         model.fit(X_train[known], y_train[known])
         model.calibrate_threshold(
-            X_test[known_test], y_test[known_test], strategy="far", target=0.02
+            X_test[known_test], y_test[known_test], strategy="fpir", target=0.05
         )
         is_stranger = model.predict(X_test) == -1
         assert is_stranger[~known_test].mean() > is_stranger[known_test].mean() + 0.2
 
     def test_none_always_names_a_class(self, models, halves):
         assert set(
-            models("contrastive").set_threshold(1e9).predict(halves[1]).tolist()
+            models("contrastive").set_threshold(**NOBODY).predict(halves[1]).tolist()
         ) <= {0, 1, 2}
 
     @pytest.mark.parametrize("label", ["unknown", -1])
     def test_score_counts_strangers_that_are_told(self, models, halves, label):
         X_test, y_test = halves[1], halves[3]
-        model = models("contrastive").set_params(unknown_label=label).set_threshold(1e9)
+        model = (
+            models("contrastive")
+            .set_params(unknown_label=label)
+            .set_threshold(**NOBODY)
+        )
         assert model.score(X_test, y_test) == 0
         truth = [label] * 15 + y_test[15:].tolist()
         assert model.score(X_test, truth) == pytest.approx(15 / 75)
@@ -186,9 +205,9 @@ class TestUnknown:
             model.score(X_test, truth[:-1])
 
     def test_pairs_are_not_concerned(self, models, halves):
-        model = (
-            models("contrastive").set_params(unknown_label="unknown").set_threshold(1e9)
-        )
+        model = models("contrastive").set_params(unknown_label="unknown")
+        model.set_threshold(1e9, task="verification")
+        model.set_threshold(-1e9, task="identification")
         assert model.predict(Pairs(halves[1], halves[1])).tolist() == [0] * 75
 
 
@@ -224,7 +243,9 @@ class TestManyRows:
         model = quick_classifier(
             max_epochs=1, n_references=None, tower=MLPTower(hidden_layer_sizes=())
         )
-        model.fit(X[:200], np.arange(200) % 5).enroll(X, np.arange(8_000) % 5)
+        model.fit(X[:200], np.arange(200) % 5).set_threshold(**NOBODY)
+        with pytest.warns(UserWarning, match="200 of 8000 rows .* references already"):
+            model.enroll(X, np.arange(8_000) % 5)
         tracemalloc.start()
         decision = model.decision_function(X[:3000])
         peak = tracemalloc.get_traced_memory()[1]

@@ -18,7 +18,7 @@ from sklearn.model_selection import (
     cross_val_score,
 )
 
-from models import ARCHITECTURES, quick_classifier
+from models import ARCHITECTURES, NOBODY, quick_classifier
 from siamese_sklearn import (
     MLPTower,
     Pairs,
@@ -43,6 +43,7 @@ class TestCopies:
         model = (
             quick_classifier(**ARCHITECTURES[architecture])
             .fit(*given)
+            .set_threshold(**NOBODY)
             .enroll(X_test[:2], 9)
         )
         model.calibrate_threshold(X_test, y_test, strategy="far", target=0.1)

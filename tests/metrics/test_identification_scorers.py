@@ -78,7 +78,8 @@ def test_scorer_measures_what_decision_function_returns(name, door):
     scorer, measure = SCORERS[name]
     scores = classifier.decision_function(X)
     for threshold in (classifier.threshold_, np.median(scores.max(axis=1))):
-        moved = copy.deepcopy(classifier).set_threshold(threshold)
+        moved = copy.deepcopy(classifier)
+        moved.set_threshold(threshold, task="identification")
         expected = measure(y, scores, threshold, classifier.classes_)
         assert scorer(moved, X, y) == pytest.approx(expected)
     assert pickle.loads(pickle.dumps(scorer))(classifier, X, y) == scorer(
@@ -92,7 +93,7 @@ def test_threshold_is_that_of_predict(name, door):
     classifier, X, y = door
     scores = classifier.decision_function(X)
     strict = copy.deepcopy(classifier).set_params(unknown_label=-1)
-    strict.set_threshold(float(np.median(scores.max(axis=1))))
+    strict.set_threshold(np.median(scores.max(axis=1)), task="identification")
     answer, enrolled = strict.predict(X), y < 6
     expected = {
         "neg_fpir": -np.mean(answer[~enrolled] != -1),
@@ -104,8 +105,7 @@ def test_threshold_is_that_of_predict(name, door):
 
 def test_threshold_for_identification_comes_first(door):
     classifier, X, y = door
-    classifier = copy.copy(classifier)
-    classifier.identification_threshold_ = 1e6
+    classifier = copy.deepcopy(classifier).set_threshold(1e6, task="identification")
     assert neg_fpir_scorer(classifier, X, y) == 0.0
     assert neg_fnir_scorer(classifier, X, y) == -1.0
 
@@ -120,7 +120,7 @@ def test_without_strangers_each_row_is_one_for_the_other_classes(name, door):
     expected = measure(
         np.append(y, np.full(len(y), 99)),
         np.append(scores, others, axis=0),
-        classifier.threshold_,
+        classifier.identification_threshold_,
         classes,
     )
     assert scorer(classifier, X, y) == pytest.approx(expected)
@@ -136,7 +136,7 @@ def test_few_classes(name, n_enrolled, door):
     scorer, measure = SCORERS[name]
     few = copy.deepcopy(classifier).forget(np.arange(n_enrolled, 6))
     scores = classifier.decision_function(X)[:, :n_enrolled]
-    expected = measure(y, scores, classifier.threshold_, few.classes_)
+    expected = measure(y, scores, few.identification_threshold_, few.classes_)
     assert scorer(few, X, y) == pytest.approx(expected)
 
 
@@ -158,7 +158,10 @@ def test_scorer_takes_a_pipeline(name, door):
     )
     scorer, measure = SCORERS[name]
     expected = measure(
-        y, pipeline.decision_function(X), pipeline[-1].threshold_, pipeline.classes_
+        y,
+        pipeline.decision_function(X),
+        pipeline[-1].identification_threshold_,
+        pipeline.classes_,
     )
     assert scorer(pipeline, X, y) == pytest.approx(expected)
     assert scorer(make_pipeline(classifier), X, y) == scorer(classifier, X, y)

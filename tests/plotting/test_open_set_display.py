@@ -126,8 +126,8 @@ class TestOpenSet:
         wanted = fpir_fnir_curve(y, scores, classes=classes)
         for left, right in zip(found, wanted, strict=True):
             np.testing.assert_array_equal(left, right)
-        assert display.threshold == doorkeeper.threshold_
-        named = fpir(y, scores, doorkeeper.threshold_, classes=classes)
+        assert display.threshold == doorkeeper.identification_threshold_
+        named = fpir(y, scores, doorkeeper.identification_threshold_, classes=classes)
         assert rates(display)[0] == max(named, display.ax_.get_xlim()[0])
         assert texts(display.legend_)[0] == "digits"
 
