@@ -180,11 +180,12 @@ def _precision_at_least(
 def warn_beyond_data(target: float, n: int, what: str) -> None:
     """Warn if a rate is lower than n searches or pairs without error can show."""
     if 0 < target < 3 / n:
+        needed = math.ceil(3 / target) if target > 1e-9 else f"{3 / target:.2g}"
         warn(
             f"`target`={target:g} is beyond these data: {n} {what} without an error "
             f"only show, with 95 % confidence, that the rate is below 3/{n} = "
             f"{3 / n:.2g}, or less if they are not independent. Use at least "
-            f"{math.ceil(3 / target)} {what}, or a higher target."
+            f"{needed} {what}, or a higher target."
         )
 
 

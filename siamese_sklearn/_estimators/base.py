@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -86,6 +87,7 @@ __all__ = ["SiameseBase"]
 
 _LEARNED = 32  # components, where the user does not choose
 _MIN_TO_KEEP_INPUT = 8  # components, of which half are learned
+_MAX_NUMBERS = 2**28  # in the rows of a brief training: 1 GB
 _MIN_BRIEF_STEPS = 75  # of the trainings that choose the weight of the input
 
 
@@ -356,7 +358,8 @@ class SiameseBase(  # type: ignore[call-arg]
                     score = self._measure(data, kept, held, device, split_rng)
                     run.watch = Watch(score, self.n_iter_no_change)
                 if is_whole:
-                    run.schedule = resolve_schedule(self.lr_schedule, self.callbacks)
+                    callbacks = self.net_.callbacks_ if continues else self.callbacks
+                    run.schedule = resolve_schedule(self.lr_schedule, callbacks)
                 if continues:
                     net = self.net_
                     set_learning_rate(net, self.lr, self.weight_decay)
@@ -516,7 +519,8 @@ class SiameseBase(  # type: ignore[call-arg]
             joined = embed(net, Rows(data.sides[0][out], device=device))
             return joined[:, : path.width], joined[:, path.width :]
 
-        n_rows = n_steps * self.batch_size
+        room = _MAX_NUMBERS // max(math.prod(data.sides[0].shape[1:]), 1)
+        n_rows = min(n_steps * self.batch_size, max(room, 2))  # they are copied
         return choose_weight(data.target, run.kept, embedded, n_rows, rng)
 
     def _run(
@@ -532,7 +536,9 @@ class SiameseBase(  # type: ignore[call-arg]
         """Make a run of `n_epochs`, of at least `n_steps`, or of the usual length."""
         batches: Batches
         if data.kind == "rows":
-            batches = make_batches(self.sampler, data.target[kept], self.batch_size)
+            # a sampler of the user's need not fit the few classes of brief trainings
+            sampler = self.sampler if n_steps is None else None
+            batches = make_batches(sampler, data.target[kept], self.batch_size)
             if self._architecture == "two_channel":
                 batches = PairedBatches(data.target[kept], self.batch_size, batches)
         else:

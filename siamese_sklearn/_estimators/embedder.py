@@ -113,6 +113,7 @@ class SiameseEmbedder(SiameseBase):
         """Train the network.
 
         Ctrl-C stops training early with a warning; the model keeps what it has learned.
+        During the short trainings of `purpose`, Ctrl-C raises KeyboardInterrupt.
 
         Parameters
         ----------

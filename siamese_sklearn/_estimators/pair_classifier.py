@@ -34,6 +34,7 @@ from siamese_sklearn._estimators.strangers import (
     check_strangers,
     draw_searches,
     warn_of_confusions,
+    warn_of_duplicates,
     with_unknown,
 )
 from siamese_sklearn._estimators.training_data import TrainingData
@@ -197,9 +198,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         parameters of a spec, such as ``MLPTower(dropout=0.1)``, can be searched as
         ``tower__dropout``. A module maps (B, ...) to (B, n_components); it is
         deep-copied, so your instance is not trained. A callable is called as
-        ``tower(input_shape, n_components)``, with half of `n_components` if the other
-        half comes from the input (see `purpose`), and returns a module. The built-in
-        towers standardize their input (the MLP also clips it and adds a little noise,
+        ``tower(input_shape, n_components)``, with the components that do not come from
+        the input (see `purpose`), and returns a module. The built-in towers
+        standardize their input (the MLP also clips it and adds a little noise,
         see `MLPTower`); your own module gets X as is. "pseudo_siamese" also accepts
         ``(left, right)``. For "two_channel", a module maps the stacked pair, of shape
         (B, 2 C, H, W) or (B, 2 d), to (B, 1).""",
@@ -277,6 +278,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         """Train the network, choose the threshold, and enroll references of each class.
 
         Ctrl-C stops training early with a warning; the model keeps what it has learned.
+        During the short trainings of `purpose`, Ctrl-C raises KeyboardInterrupt.
 
         Parameters
         ----------
@@ -541,10 +543,12 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         rng = np.random.default_rng(self._split_seed)
         with threads(self.n_threads):
             codes = self._scorer.codes(rows, 1)
-            is_open = self.unknown_label is not None
-            at = self.identification_threshold_ if is_open else np.inf
-            known, by = self._gallery, self._scorer.searched_by
-            warn_of_confusions(known, codes, names, at, by)
+            known, at = self._gallery, self.identification_threshold_
+            warn_of_duplicates(known, rows, codes, names)
+            # with two towers, references are no queries
+            if self.unknown_label is not None and self._architecture == "siamese":
+                by = self._scorer.searched_by
+                warn_of_confusions(known, codes, names, at, by)
         gallery = self._extended(self._gallery, rows, codes, names, given, rng)
         self._keep(gallery, self._strangers)
         used = [value for value in given.tolist() if not isinstance(value, str)]
@@ -811,7 +815,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         gallery, searches = self._gallery, self._strangers
         if gallery.embeddings is not None:  # training has changed the embedding
             gallery = gallery.re_embedded(lambda rows: scorer.codes(rows, 1))
-        if searches is not None:
+        if searches is not None and data.kind != "rows":
             searches = searches.embedded_by(encode)
         if data.kind == "rows":
             rows, names = data.sides[0], np.asarray(self._class_order)[data.target]

@@ -110,10 +110,12 @@ def purpose_parameter(default: str) -> Any:
         '{"known_classes", "new_classes"}',
         """The classes that the embedding is for: those of training, which become as
         compact as possible; or new ones, which training never sees. For new classes,
-        half of the components are computed from the input by a linear map instead of
-        the network, because a network discards what does not tell apart the classes of
-        training. How much these components weigh is chosen by leaving classes out of
-        three short trainings; with fewer than four classes they weigh one half. The
+        up to half of the components, at most one more than there are features, are
+        computed from the input by a linear map instead of the network, because a
+        network discards what does not tell apart the classes of training. How much
+        these components weigh is chosen by leaving classes out of three short
+        trainings. With fewer than four classes, and in `partial_fit`, they weigh one
+        half; `partial_fit` learns the map from the rows of its first call. The
         classes of training are then less compact, so that one threshold separates their
         pairs less well, while their nearest neighbors stay about the same. Ignored
         for `Pairs`, `Triplets` and sparse rows, for towers and losses that are modules
@@ -144,9 +146,9 @@ class SharedParameters:
         parameters of a spec, such as ``MLPTower(dropout=0.1)``, can be searched as
         ``tower__dropout``. A module maps (B, ...) to (B, n_components); it is
         deep-copied, so your instance is not trained. A callable is called as
-        ``tower(input_shape, n_components)``, with half of `n_components` if the other
-        half comes from the input (see `purpose`), and returns a module. The built-in
-        towers standardize their input (the MLP also clips it and adds a little noise,
+        ``tower(input_shape, n_components)``, with the components that do not come from
+        the input (see `purpose`), and returns a module. The built-in towers
+        standardize their input (the MLP also clips it and adds a little noise,
         see `MLPTower`); your own module gets X as is.""",
         fixed=True,
     )

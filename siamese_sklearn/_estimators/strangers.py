@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 from siamese_sklearn._checks import warn
 from siamese_sklearn._estimators.gallery import Gallery, Score
 from siamese_sklearn._grouping import group_by_class, number_within
 from siamese_sklearn._typing import Array, BoolArray, FloatArray
+from siamese_sklearn._validation import join_classes
 from siamese_sklearn.calibration import threshold_at_rate
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "check_strangers",
     "draw_searches",
     "warn_of_confusions",
+    "warn_of_duplicates",
     "with_unknown",
 ]
 
@@ -102,7 +105,11 @@ def draw_searches(
 
 
 def check_strangers(names: Array, gallery: Gallery) -> Array:
-    """Raise a ValueError if too few classes are enrolled to leave one out."""
+    """Raise a ValueError if too few classes are enrolled to leave one out.
+
+    Labels of another kind, such as strings for numbers, are an error, too.
+    """
+    join_classes(gallery.classes, names)
     n_classes = len(gallery.classes)
     if n_classes < 3 and set(names.tolist()) <= set(gallery.classes.tolist()):
         raise ValueError(
@@ -116,7 +123,7 @@ def check_strangers(names: Array, gallery: Gallery) -> Array:
 def warn_of_confusions(
     gallery: Gallery, codes: Any, names: Array, threshold: float, score: Score
 ) -> None:
-    """Warn of rows to enroll that are similar or equal to enrolled references.
+    """Warn of rows to enroll that would be named as another class.
 
     Parameters
     ----------
@@ -129,29 +136,58 @@ def warn_of_confusions(
         Score at which a row is named.
     score : Score
     """
-    if gallery.embeddings is None or len(gallery) == 0:
+    if len(gallery) == 0:
         return
-    names = names.tolist()
     places, scores = gallery.nearest_references(codes, 1, score)
     nearest = gallery.classes[gallery.labels[places[:, 0]]].tolist()
-    is_other = np.array([a != b for a, b in zip(nearest, names, strict=True)])
-    confused = np.flatnonzero(is_other & (scores[:, 0] >= threshold))
-    if len(confused):
-        i = int(confused[0])
+    own = names.tolist()
+    is_near = scores[:, 0] >= threshold
+    confused = [i for i in np.flatnonzero(is_near).tolist() if nearest[i] != own[i]]
+    if confused:
+        i = confused[0]
         warn(
-            f"{len(confused)} of {len(names)} rows to enroll would be named as another "
-            f"class: row {i}, of class {names[i]!r}, is most similar to a reference of "
+            f"{len(confused)} of {len(own)} rows to enroll would be named as another "
+            f"class: row {i}, of class {own[i]!r}, is most similar to a reference of "
             f"{nearest[i]!r}. Check the labels, or enroll more rows of both."
         )
-    is_equal = (codes == gallery.embeddings[places[:, 0]]).all(axis=1)
-    known = np.flatnonzero(is_equal & ~is_other)
-    if len(known):
-        i = int(known[0])
+
+
+def warn_of_duplicates(gallery: Gallery, rows: Any, codes: Any, names: Array) -> None:
+    """Warn of rows to enroll that are references of their class already.
+
+    Parameters
+    ----------
+    gallery : Gallery
+        Before the rows are enrolled.
+    rows : array of shape (n, ...) or CSR matrix
+    codes : array of shape (n, d)
+    names : array of shape (n,)
+        The class of each row.
+    """
+    if gallery.embeddings is None:
+        return
+    place = {code.tobytes(): i for i, code in enumerate(gallery.embeddings)}
+    own, enrolled = names.tolist(), gallery.classes[gallery.labels].tolist()
+    twice = [
+        (i, found)
+        for i, code in enumerate(codes.astype(np.float32, copy=False))
+        if (found := place.get(code.tobytes())) is not None
+        and enrolled[found] == own[i]
+        and _are_equal(rows[[i]], gallery.rows[[found]])
+    ]
+    if twice:
+        i, found = twice[0]
         warn(
-            f"{len(known)} of {len(names)} rows to enroll are references already: row "
-            f"{i} is equal to reference {gallery.ids.tolist()[places[i, 0]]!r} of "
-            f"class {names[i]!r}."
+            f"{len(twice)} of {len(own)} rows to enroll are references already: row "
+            f"{i} is equal to reference {gallery.ids.tolist()[found]!r} of class "
+            f"{own[i]!r}."
         )
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    if issparse(one):
+        return bool((one != other).nnz == 0)
+    return np.array_equal(one, other)
 
 
 def with_unknown(labels: Array, where: BoolArray, label: Any) -> Array:

@@ -14,6 +14,7 @@ true class comes last.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any, NamedTuple
@@ -413,7 +414,7 @@ def class_codes(y_true: npt.ArrayLike, classes: npt.ArrayLike) -> IntArray:
         raise ValueError(f"`y_true` must have shape (n,); got {labels.shape}.")
     place = {name: column for column, name in enumerate(names)}
     if len(place) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(names).most_common(1)[0][0]
         raise ValueError(
             f"`classes` must be distinct; {twice!r} occurs twice. Pass one column per "
             "class, for example the maximum over its references."

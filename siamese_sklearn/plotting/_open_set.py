@@ -234,7 +234,8 @@ class OpenSetDisplay:
         # of the points at an FPIR of 0, the last has the lowest FNIR
         first = np.count_nonzero(self.fpir == 0) - 1
         floor = self.fpir[self.fpir > 0].min() / 2
-        left = min(floor, self.ax_.get_xlim()[0]) if self.ax_.lines else floor
+        has_curve = self.ax_.lines and self.ax_.get_xscale() == "log"
+        left = min(floor, self.ax_.get_xlim()[0]) if has_curve else floor
         shown = np.maximum(self.fpir, floor)
         style = {"color": BLUE, "label": self.name, "drawstyle": "steps-post", **kwargs}
         self.line_ = self.ax_.plot(shown[first:], self.fnir[first:], **style)[0]
