@@ -154,4 +154,4 @@ class TestInScikitLearn:
         np.testing.assert_array_equal(first, second)
         assert len(np.unique(first)) >= 8  # margins, losses and sizes make a difference
         assert results[0].best_params_ == results[1].best_params_
-        assert results[0].best_estimator_.transform(X_train).shape == (89, 64)
+        assert results[0].best_estimator_.transform(X_train).shape == (89, 32)

@@ -143,7 +143,7 @@ class TestData:
 
     def test_data_are_left_as_they_were(self, few_counts):
         X, y = few_counts[0].copy(), few_counts[1].copy()
-        model = quick_classifier().fit(X, y)
+        model = quick_classifier(unknown_label=-1).fit(X, y)
         with pytest.warns(UserWarning, match="2 of 2 rows .* named as another class"):
             model.enroll(X[:2], 9)
         model.calibrate_threshold(X, y, strategy="fpir", target=0.1).predict(X)
