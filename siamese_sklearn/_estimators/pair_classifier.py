@@ -106,9 +106,11 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         A pair counts as the same if its score is at least this value.
     identification_threshold_ : float
         With `unknown_label`, `predict` names a row if its best score is at least this
-        value. It changes with the gallery, so that the rate of strangers named stays:
-        1 % after `fit`. Equal to ``threshold_`` where there was nothing to choose it
-        on: after a fit on `Pairs`, and for networks without embeddings.
+        value. `fit` chooses it so that 1% of the held-out rows are named when the
+        references of their own class are missing. Real strangers are named more often,
+        see `calibrate_threshold`. It is chosen again whenever the gallery changes.
+        Equal to ``threshold_`` where there was nothing to choose it on: after a fit on
+        `Pairs`, and for networks without embeddings.
     reference_ids_ : ndarray of shape (n_references,)
         What identifies each enrolled reference, see `enroll`.
     reference_labels_ : ndarray of shape (n_references,)
@@ -390,8 +392,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             the lowest value at which at most a fraction `target` of strangers is named
             (the false-positive identification rate, ISO/IEC 19795-1). The searches are
             kept, at most 5000 of them, and repeated whenever the gallery changes, so
-            that the rate holds for a gallery of any size. All other strategies choose
-            ``threshold_``, by pairs, as described in
+            that they meet the target in a gallery of any size. All other strategies
+            choose ``threshold_``, by pairs, as described in
             `siamese_sklearn.calibration.choose_threshold`. For rows, "accuracy" and
             "f_beta" use equal numbers of same and different pairs; the others use up to
             200,000 pairs of each kind.

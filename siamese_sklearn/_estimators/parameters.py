@@ -216,7 +216,7 @@ class SharedParameters:
         `siamese_sklearn.sampling`, with ``n_batches`` and ``epoch(rng)``, or any
         iterable of arrays of row numbers that has a length, such as a torch
         ``BatchSampler``. None uses `BalancedBatches`. Ignored for `Pairs` and
-        `Triplets`.""",
+        `Triplets`, and in the short trainings of `purpose`.""",
         check=_check_sampler,
     )
     lr_schedule: str | Callable[[int, int], float] = parameter(
@@ -299,7 +299,8 @@ class SharedParameters:
     callbacks: list[Any] | None = parameter(
         None,
         "list of skorch callbacks",
-        "Additional callbacks, deep-copied in `fit`.",
+        """Additional callbacks, deep-copied in `fit`. They are not called in the short
+        trainings of `purpose`.""",
         check=_check_callbacks,
     )
     net_params: dict[str, Any] | None = parameter(
