@@ -9,7 +9,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -484,9 +484,8 @@ class TestSearch:
     @given(data=labeled_grids())
     def test_best_of_others_is_that_of_plain_loops(self, data):
         rows, labels = data
+        assume((labels != 5).any())
         gallery = gallery_of(rows[labels != 5], labels[labels != 5])
-        if not len(gallery):
-            return
 
         def score(queries, references):
             return -np.abs(queries[:, None] - references).sum(axis=2)
