@@ -139,8 +139,9 @@ class TestWorkflow:
     @pytest.mark.parametrize("job", ["tests", "lowest", "scikit-learn", "nightly"])
     def test_tests_are_run_as_the_readme_says(self, jobs, job):
         _, command = re.findall(r"^```bash\n(.*)\n```$", read("README.md"), re.M)
-        assert command.rpartition(" && ")[2] == ".venv/bin/python -m pytest"
-        assert commands(jobs[job])[-1] == "python -m pytest"
+        tests = "python -m pytest -n auto --dist worksteal"
+        assert command.rpartition(" && ")[2] == f".venv/bin/{tests}"
+        assert commands(jobs[job])[-1] == tests
 
 
 def test_commands_of_the_guide_for_contributors_are_those_of_the_checks():
