@@ -196,9 +196,8 @@ class SharedParameters:
     max_epochs: int | None = parameter(
         None,
         "int",
-        """Number of passes over the training data. None chooses it by their size: 20
-        passes, up to 40 if 20 take fewer than 400 steps, and fewer, but at least one,
-        if 20 take more than 5000 steps.""",
+        """Number of passes over the training data. None chooses it by their size: 40
+        passes, or fewer, but at least one, if 40 take more than 5000 steps.""",
         check=or_none(partial(check_integer, low=1, also=" or None")),
     )
     batch_size: int = parameter(

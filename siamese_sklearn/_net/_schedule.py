@@ -14,8 +14,7 @@ __all__ = ["SCHEDULES", "Schedule", "Scheduling", "resolve_schedule", "usual_epo
 
 Schedule: TypeAlias = Callable[[int, int], float]
 
-_EPOCHS = 20, 40  # the second if there are too few steps
-_STEPS = 400, 5000
+_MAX_EPOCHS, _MAX_STEPS = 40, 5000
 
 _WARM_UP = 0.3  # fraction of the steps in which one cycle rises
 _START = 0.04  # of the learning rate, where one cycle begins
@@ -56,12 +55,9 @@ def usual_epochs(n_batches: int) -> int:
     Returns
     -------
     int
-        From 20 to 40, for 400 steps if these allow it; fewer for at most 5000 steps,
-        but at least 1.
+        40, or fewer so that there are at most 5000 steps, but at least 1.
     """
-    fewest, most = _EPOCHS
-    n_epochs = min(max(-(-_STEPS[0] // n_batches), fewest), most)
-    return max(min(n_epochs, _STEPS[1] // n_batches), 1)
+    return max(min(_MAX_EPOCHS, _MAX_STEPS // n_batches), 1)
 
 
 def resolve_schedule(
