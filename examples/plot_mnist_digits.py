@@ -115,7 +115,7 @@ for name, train, test in (
 
 # %%
 # The accuracy on single images is that of identification: given images instead of
-# pairs, `predict` returns the digit of the most similar reference image, and `fit`
+# pairs, `predict` returns the digit of the most similar reference images, and `fit`
 # keeps ten references of each class. Half of the pairs above show the same digit, half
 # show different ones. In the histograms, pairs to the right of the threshold count as
 # the same.

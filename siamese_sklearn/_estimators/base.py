@@ -25,9 +25,9 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from siamese_sklearn._documentation import DocumentationLink
+from siamese_sklearn._estimators.class_folds import ClassFold, leave_classes_out
 from siamese_sklearn._estimators.input_path import (
     InputScale,
-    Parts,
     choose_scale,
     choose_weight,
     learn_input_path,
@@ -165,6 +165,7 @@ class SiameseBase(  # type: ignore[call-arg]
         data: TrainingData,
         kept: IntArray,
         held: IntArray,
+        folds: list[ClassFold],
         rng: np.random.Generator,
     ) -> None:
         """Learn whatever is needed beyond the network, after it is trained."""
@@ -360,18 +361,19 @@ class SiameseBase(  # type: ignore[call-arg]
                 if is_whole:
                     callbacks = self.net_.callbacks_ if continues else self.callbacks
                     run.schedule = resolve_schedule(self.lr_schedule, callbacks)
+                folds: list[ClassFold] = []
                 if continues:
                     net = self.net_
                     set_learning_rate(net, self.lr, self.weight_decay)
                 else:
-                    net = self._new_net(data, run, weigh=is_whole)
+                    net, folds = self._new_net(data, run, is_whole=is_whole)
                 check_loss(net.criterion_, self.loss, data, self._architecture)
                 with kept_on_error(net):
                     yield net, run
                     conclude(net, run, n_done)
                     self.net_, self.history_ = net, net.history
                     self.n_iter_, self.n_steps_ = len(net.history), run.n_steps
-                    self._learn_from(data, kept, held, rng)
+                    self._learn_from(data, kept, held, folds, rng)
 
     def _forget_fit(self) -> None:
         """Delete fitted state that the next fit may not overwrite."""
@@ -419,17 +421,21 @@ class SiameseBase(  # type: ignore[call-arg]
         number = by_name[np.searchsorted(self.classes_, data.classes)]
         return replace(data, target=number[data.target])
 
-    def _new_net(self, data: TrainingData, run: TrainingRun, *, weigh: bool) -> Any:
+    def _new_net(
+        self, data: TrainingData, run: TrainingRun, *, is_whole: bool
+    ) -> tuple[Any, list[ClassFold]]:
+        """Build the net, after brief trainings of which it needs something."""
         n_classes = len(self.classes_) if data.kind == "rows" else 2
         if not self._keeps_input(data):
-            return self._build_net(run, n_classes)
+            return self._build_net(run, n_classes), []
         width = self._width(True) // 2
         scale = choose_scale(data, run.kept, width, run.rng)
         path = learn_input_path(data, run.kept, width, scale, run.rng)
         net = self._build_net(run, n_classes, path)  # raises before any training
-        if weigh:
-            path.weight.fill_(self._weight_of_input(data, run, scale))
-        return net
+        folds = self._leave_classes_out(data, run, scale) if is_whole else []
+        if is_whole:
+            path.weight.fill_(choose_weight(data.target, folds))
+        return net, folds
 
     def _build_net(
         self,
@@ -499,29 +505,33 @@ class SiameseBase(  # type: ignore[call-arg]
         by_angle = isinstance(loss.distance, RankedByEuclidean)
         return by_angle and not is_binary and not is_learned
 
-    def _weight_of_input(
-        self, data: TrainingData, run: TrainingRun, scale: InputScale
-    ) -> float:
-        """Choose the weight of the input by brief trainings."""
+    def _leave_classes_out(
+        self, data: TrainingData, run: TrainingRun, scale: InputScale | None
+    ) -> list[ClassFold]:
+        """Train briefly without some classes; keep the input if a scale is given."""
         device, rng, width = run.rows.device, run.rng, self._width(True) // 2
         n_steps = min(run.n_steps, max(run.n_steps // 8, _MIN_BRIEF_STEPS))
 
-        def embedded(known: IntArray, out: IntArray) -> Parts | None:
-            """Train briefly on the rows `known`, and embed the rows `out`."""
+        def train(known: IntArray, out: IntArray) -> ClassFold | None:
             classes, target = np.unique(data.target[known], return_inverse=True)
             part = replace(data.take(known), target=target)
             brief = self._run(part, np.arange(len(known)), device, rng, n_steps=n_steps)
             brief.schedule = run.schedule
-            path = learn_input_path(data, known, width, scale, rng)
+            path = None
+            if scale is not None:
+                path = learn_input_path(data, known, width, scale, rng)
             net = self._build_net(brief, len(classes), path, is_brief=True)
             if not train_briefly(net, brief):
                 return None
-            joined = embed(net, Rows(data.sides[0][out], device=device))
-            return joined[:, : path.width], joined[:, path.width :]
+            of_known, of_out = (
+                embed(net, Rows(data.sides[0][rows], device=device))
+                for rows in (known, out)
+            )
+            return ClassFold(known, out, of_known, of_out, path.width if path else 0)
 
         room = _MAX_NUMBERS // max(math.prod(data.sides[0].shape[1:]), 1)
         n_rows = min(n_steps * self.batch_size, max(room, 2))  # they are copied
-        return choose_weight(data.target, run.kept, embedded, n_rows, rng)
+        return leave_classes_out(data.target, run.kept, train, n_rows, rng)
 
     def _run(
         self,

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from siamese_sklearn._checks import warn
 from siamese_sklearn._estimators.base import SiameseBase
+from siamese_sklearn._estimators.class_folds import ClassFold
 from siamese_sklearn._estimators.holdout import hold_out, measure
 from siamese_sklearn._estimators.training_data import TrainingData
 from siamese_sklearn._net import (
@@ -279,6 +280,7 @@ class SiameseEmbedder(SiameseBase):
         data: TrainingData,
         kept: IntArray,
         held: IntArray,
+        folds: list[ClassFold],
         rng: np.random.Generator,
     ) -> None:
         """Learn nothing more: the embedding is the whole model."""

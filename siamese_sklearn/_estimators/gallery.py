@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -170,8 +171,15 @@ class Gallery:
         """Return a gallery with new embeddings, ``embed(rows) -> (m, d)``."""
         return replace(self, embeddings=embed(self.rows))
 
-    def class_scores(self, queries: Any, score: Score) -> FloatArray:
-        """Score of the best reference of each class; raises if the gallery is empty.
+    def class_scores(
+        self, queries: Any, score: Score, sharpness: float = math.inf
+    ) -> FloatArray:
+        """Score of each class; raises if the gallery is empty.
+
+        The references of a class vote: if s are their scores and b is the sharpness,
+        the class has ``log(mean(exp(b s))) / b``. That is the best score if b is
+        infinite, and the mean as b goes to 0. As it is a mean, a class gains nothing by
+        having many references.
 
         Parameters
         ----------
@@ -182,29 +190,25 @@ class Gallery:
             ``score(queries, references) -> (b, m)``, which is called with a slice of
             the queries and with all embeddings of the gallery, or all its rows if the
             network has no embeddings.
+        sharpness : float, default=inf
+            Above 0.
 
         Returns
         -------
         array of shape (n, n_classes)
         """
-        best = np.empty((queries.shape[0], len(self.classes)), dtype=np.float32)
-        # first row of each class
-        first = np.searchsorted(self.labels, np.arange(len(self.classes)))
+        found = np.empty((queries.shape[0], len(self.classes)), dtype=np.float32)
         for block in self._blocks(queries.shape[0]):
-            scores = self._scores(queries[block], score)  # (b, m)
-            # reduceat is slow for small classes, and unnecessary for classes of one row
-            best[block] = (
-                scores
-                if len(first) == len(self)
-                else np.maximum.reduceat(scores, first, axis=1)
-            )
-        return best
+            found[block] = self._votes(queries[block], score, sharpness)
+        return found
 
-    def nearest(self, queries: Any, score: Score) -> tuple[IntArray, FloatArray]:
+    def nearest(
+        self, queries: Any, score: Score, sharpness: float = math.inf
+    ) -> tuple[IntArray, FloatArray]:
         """Find the best class of each query, faster than by `class_scores`.
 
         The result, the errors and the ties (the first class wins) are those of
-        ``class_scores(queries, score).argmax(axis=1)``.
+        ``class_scores(queries, score, sharpness).argmax(axis=1)``.
 
         Returns
         -------
@@ -217,6 +221,11 @@ class Gallery:
             np.empty(n_queries, dtype=np.int64),
             np.empty(n_queries, dtype=np.float32),
         )
+        if math.isfinite(sharpness) and len(self) > len(self.classes):
+            for block in self._blocks(n_queries):
+                votes = self._votes(queries[block], score, sharpness)
+                found[block], best[block] = votes.argmax(axis=1), votes.max(axis=1)
+            return found, best
         is_open = np.ones(n_queries, dtype=bool)
         if isinstance(score, RankedByEuclidean) and len(self) > 1 and n_queries:
             # faster than computing all distances
@@ -227,12 +236,14 @@ class Gallery:
                 found[block], best[block] = scores.argmax(axis=1), scores.max(axis=1)
         return self.labels[found], best
 
-    def best_of_others(self, queries: Any, names: Any, score: Score) -> FloatArray:
-        """Score of the best reference that is not of the query's own class.
+    def best_of_others(
+        self, queries: Any, names: Any, score: Score, sharpness: float = math.inf
+    ) -> FloatArray:
+        """Score of the best class that is not the query's own.
 
         Parameters
         ----------
-        queries, score
+        queries, score, sharpness
             As in `class_scores`.
         names : array-like of shape (n,)
             The class of each query, which need not be enrolled.
@@ -246,9 +257,9 @@ class Gallery:
         own = np.array([number.get(name, -1) for name in np.asarray(names).tolist()])
         best = np.empty(len(own), dtype=np.float32)
         for block in self._blocks(len(own)):
-            scores = self._scores(queries[block], score)  # (b, m)
-            is_own = own[block, None] == self.labels
-            best[block] = np.where(is_own, -np.inf, scores).max(axis=1)
+            votes = self._votes(queries[block], score, sharpness)  # (b, n_classes)
+            is_own = own[block, None] == np.arange(len(self.classes))
+            best[block] = np.where(is_own, -np.inf, votes).max(axis=1)
         return best
 
     def nearest_references(
@@ -297,6 +308,21 @@ class Gallery:
         self.check_enrolled()
         step = max(_NUMBERS_AT_ONCE // len(self), 1)
         return (slice(start, start + step) for start in range(0, n_queries, step))
+
+    def _votes(self, queries: Any, score: Score, sharpness: float) -> FloatArray:
+        """Score of each class, (b, n_classes)."""
+        scores = self._scores(queries, score)  # (b, m)
+        # reduceat is slow for small classes, and unnecessary for classes of one row
+        if len(self.classes) == len(self):
+            return scores
+        size = np.bincount(self.labels)
+        first = np.cumsum(size) - size  # first reference of each class
+        best: FloatArray = np.maximum.reduceat(scores, first, axis=1)
+        if math.isinf(sharpness):
+            return best
+        below = scores - best[:, self.labels]  # at most 0
+        share = np.add.reduceat(np.exp(np.float32(sharpness) * below), first, axis=1)
+        return best + np.log(share / size).astype(np.float32) / np.float32(sharpness)
 
     def _scores(self, queries: Any, score: Score) -> FloatArray:
         references = self.rows if self.embeddings is None else self.embeddings

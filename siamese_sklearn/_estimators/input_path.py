@@ -12,29 +12,26 @@ network depends on the data. All three are chosen by leaving out classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
 
+from siamese_sklearn._estimators.class_folds import ClassFold, class_folds, some_rows
 from siamese_sklearn._estimators.training_data import TrainingData
-from siamese_sklearn._grouping import group_by_class, number_within
-from siamese_sklearn._typing import DoubleArray, FloatArray, IntArray
+from siamese_sklearn._grouping import group_by_class
+from siamese_sklearn._typing import DoubleArray, IntArray
 from siamese_sklearn.metrics import map_at_r
 from siamese_sklearn.towers import InputPath
 
 __all__ = [
     "InputScale",
-    "Parts",
     "choose_scale",
     "choose_weight",
     "learn_input_path",
 ]
-
-Parts: TypeAlias = tuple[FloatArray, FloatArray]  # (n, width) and (n, d)
 
 _RATIOS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0)  # network : input
 _USUAL_RATIO = 0.5
@@ -43,15 +40,11 @@ _PER_SQUARED_OCTAVE = 0.004  # relative MAP@R that a ratio farther from it has t
 _SHRINKAGES = (math.inf, 3.0, 1.0, 0.3, 0.1)
 _PER_PLACE = 0.005  # relative MAP@R that each further place has to gain
 
-_MIN_CLASSES = 4  # to leave out two of them
 _FOLDS = 16  # of classes, to choose the scale
-_TRAININGS = 3  # to choose the weight
 _MAX_ROWS = 5000  # that the map is learned from
-_MIN_ROWS = 20  # of a class, if there is no room for all classes
 _MAX_NUMBERS = 2**26  # in these rows: 0.5 GB
 _MAX_DIRECTIONS = 128  # principal components that the map is learned in
-_MAX_LEFT_OUT = 300  # rows of the classes left out, mapped
-_MAX_EMBEDDED = 600  # or embedded by the network
+_MAX_LEFT_OUT = 300  # rows of the classes left out
 _TINY = 1e-6  # so that MAP@R has a logarithm
 
 
@@ -101,7 +94,7 @@ def choose_scale(
     InputScale
     """
     rows, labels = _flat_rows(data, index, rng)
-    folds = _class_folds(labels, _FOLDS, rng)
+    folds = class_folds(labels, _FOLDS, rng)
     if not folds:  # a table may mix units, an image does not
         return InputScale(data.sides[0].ndim > 2, 1.0)
     merits = np.array(  # (2, n_shrinkages)
@@ -159,99 +152,31 @@ def learn_input_path(
     )
 
 
-def _class_folds(
-    labels: IntArray, n_folds: int, rng: np.random.Generator
-) -> list[IntArray]:
-    """Choose classes to leave out, about a third in each fold and at least two.
-
-    Parameters
-    ----------
-    labels : array of shape (n,)
-        Classes as integers from 0.
-    n_folds : int
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    list of arrays of int
-        Each class of two rows or more is left out about equally often. Empty if there
-        are fewer than four such classes.
-    """
-    classes = np.flatnonzero(np.bincount(labels) > 1)
-    if len(classes) < _MIN_CLASSES:
-        return []
-    size = max(round(len(classes) / 3), 2)
-    times = np.zeros(len(classes))  # that a class has been left out
-    folds = []
-    for _ in range(n_folds):
-        rarest = np.lexsort((rng.random(len(classes)), times))[:size]
-        times[rarest] += 1
-        folds.append(classes[np.sort(rarest)])
-    return folds
-
-
-def choose_weight(
-    target: IntArray,
-    index: IntArray,
-    embedded: Callable[[IntArray, IntArray], Parts | None],
-    n_rows: int,
-    rng: np.random.Generator,
-) -> float:
+def choose_weight(target: IntArray, folds: list[ClassFold]) -> float:
     """Choose the weight of the input with the best MAP@R on classes left out.
 
     Parameters
     ----------
     target : array of shape (n,)
         Classes as integers from 0.
-    index : array of int
-        The rows to use.
-    embedded : callable
-        Takes numbers of rows to train on and of rows of other classes. Returns, for the
-        latter, what the input and the network give at equal weights, or None if
-        training failed.
-    n_rows : int
-        Most rows to train on.
-    rng : numpy.random.Generator
+    folds : list of ClassFold
 
     Returns
     -------
     float
-        Share of the squared distances that comes from the input; one half if too few
-        classes can be left out.
+        Share of the squared distances that comes from the input; one half if no class
+        was left out.
     """
-    octaves = np.log2(np.array(_RATIOS) / _USUAL_RATIO)
-    merits = []
-    for left_out in _class_folds(target[index], _TRAININGS, rng):
-        is_out = np.isin(target[index], left_out)
-        known = _some_rows(target, index[~is_out], n_rows, rng)
-        out = _some_rows(target, index[is_out], _MAX_EMBEDDED, rng)
-        parts = embedded(known, out)
-        if parts is not None:
-            kept, learned = parts
-            found = [
-                map_at_r(np.hstack([kept, ratio * learned]), target[out])
-                for ratio in _RATIOS
-            ]
-            merits.append(np.log(np.maximum(found, _TINY)))
-    if not merits:
+    if not folds:
         return 0.5
-    merit = np.mean(merits, axis=0) - _PER_SQUARED_OCTAVE * octaves**2
-    return 1 / (1 + _RATIOS[int(merit.argmax())] ** 2)
-
-
-def _some_rows(
-    target: IntArray, index: IntArray, room: int, rng: np.random.Generator
-) -> IntArray:
-    """Take as many classes as there is room for, and some rows of each."""
-    if len(index) <= room:
-        return index
-    order, start, count = group_by_class(target[index], rng)
-    classes = rng.permutation(np.flatnonzero(count))
-    size = np.minimum(count, max(room // len(classes), _MIN_ROWS))[classes]
-    fits = np.cumsum(size) <= max(room, size[:2].sum())
-    group, number = number_within(size[fits])
-    chosen = np.sort(order[start[classes[fits][group]] + number])
-    return np.asarray(index[chosen])
+    weights = 1 / (1 + np.square(_RATIOS))
+    found = [
+        [map_at_r(fold.weighted(weight)[1], target[fold.out]) for weight in weights]
+        for fold in folds
+    ]
+    octaves = np.log2(np.array(_RATIOS) / _USUAL_RATIO)
+    merit = np.log(np.maximum(found, _TINY)).mean(axis=0)
+    return float(weights[(merit - _PER_SQUARED_OCTAVE * octaves**2).argmax()])
 
 
 def _flat_rows(
@@ -260,7 +185,7 @@ def _flat_rows(
     """Take some flat rows (m, d), and their classes as integers from 0."""
     (X,) = data.sides
     room = min(_MAX_ROWS, max(_MAX_NUMBERS // max(X[:1].size, 1), 2))
-    chosen = _some_rows(data.target, index, room, rng)
+    chosen = some_rows(data.target, index, room, rng)
     rows = np.asarray(X[chosen], dtype=np.float64).reshape(len(chosen), -1)
     return rows, np.unique(data.target[chosen], return_inverse=True)[1]
 

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from siamese_sklearn._checks import check_integer, check_number, check_option, warn
 from siamese_sklearn._estimators.base import SiameseBase
+from siamese_sklearn._estimators.class_folds import ClassFold
 from siamese_sklearn._estimators.gallery import Gallery
 from siamese_sklearn._estimators.holdout import (
     check_both_kinds,
@@ -30,9 +31,11 @@ from siamese_sklearn._estimators.parameters import (
     purpose_parameter,
 )
 from siamese_sklearn._estimators.strangers import (
+    LeftOut,
     StrangerSearches,
     check_strangers,
     draw_searches,
+    search_left_out,
     warn_of_confusions,
     warn_of_duplicates,
     with_unknown,
@@ -58,6 +61,7 @@ from siamese_sklearn.calibration import (
     choose_threshold,
     warn_beyond_data,
 )
+from siamese_sklearn.distances import Distance
 from siamese_sklearn.heads import HeadLike
 from siamese_sklearn.losses._resolve import LossLike
 from siamese_sklearn.pairs import Triplets
@@ -87,7 +91,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     - verification (1:1), ``predict(Pairs(A, B))``: are these two the same? Returns 1
       for same and 0 for different;
     - identification (1:N), ``predict(X)``: who is this? Returns the class of the most
-      similar enrolled reference;
+      similar enrolled references;
     - one-shot enrollment, ``enroll(X, y)``: adds new classes from a single example
       each, without training. ``forget(labels)`` removes them.
 
@@ -230,7 +234,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     )
     purpose: str = purpose_parameter("new_classes")
     n_references: int | None = parameter(
-        10,
+        30,
         "int or None",
         """Maximum number of references to keep per class: central rows, spread over the
         clusters of the class. None keeps all.""",
@@ -239,7 +243,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     unknown_label: Any = parameter(
         None,
         "label",
-        """Label that `predict` returns for a row if its best reference scores below
+        """Label that `predict` returns for a row if its best class scores below
         ``identification_threshold_``. With None, `predict` always returns an enrolled
         class.""",
         check=check_unknown_label,
@@ -247,10 +251,12 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
 
     _gallery = Gallery()
     _threshold: Threshold = field(init=False)
-    # None: as for pairs
+    # A value that was set, or that was found by searches of strangers; None until it is
+    # asked for, as a large gallery takes long to search. If there is nothing to search
+    # for, it is that for pairs.
     _identification: float | None = field(default=None, init=False)
-    # None: the threshold was set, or there was nothing to search
     _strangers: StrangerSearches | None = field(default=None, init=False)
+    _left_out: LeftOut | None = field(default=None, init=False)
     _n_rows: int = field(default=0, init=False)  # the next number for an id
 
     @property
@@ -261,6 +267,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     @property
     def identification_threshold_(self) -> float:
         """A row is named if its best score is at least this value."""
+        if self._identification is None:
+            self._identification = self._find_threshold()
         value = self._identification
         return self._threshold.value if value is None else value
 
@@ -311,6 +319,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         with keep_fitted_state(self):
             self._gallery, self._n_rows = Gallery(), 0
             self._strangers = self._identification = None
+            if not continues:
+                self._left_out = None
             with self._training(
                 X,
                 y,
@@ -405,11 +415,12 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             For "fpir": searches of people who are not enrolled, and who were not in the
             training data. With None, rows of `X` whose class is not enrolled are
             strangers, and each row of another class is one after the references of its
-            class are taken away. That is optimistic for classes of training, which the
-            network tells apart better than others. With few classes to train on, the
-            true rate can be many times the target: on digits, 6% of real strangers
-            were named on average at a target of 1%, and up to 31%. `X` and `y` are
-            ignored if strangers are given.
+            class are taken away. `fit` has measured, in its short trainings, how much
+            closer strangers come than rows of classes of training do (see `purpose`),
+            and their scores are raised by that much. Without these trainings, with
+            ``purpose="known_classes"`` for instance, the true rate can be many times
+            the target if there are few classes. `X` and `y` are ignored if strangers
+            are given.
 
         Returns
         -------
@@ -477,6 +488,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             searches = draw_searches(
                 rows, names, target, _MOST_TO_CALIBRATE, encode, rng
             )
+            searches = self._shifted(searches, gallery)
         warn_beyond_data(target, searches.n_of_others(gallery), "searches of strangers")
         self._keep(gallery, searches)
         return self
@@ -545,12 +557,11 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         rng = np.random.default_rng(self._split_seed)
         with threads(self.n_threads):
             codes = self._scorer.codes(rows, 1)
-            known, at = self._gallery, self.identification_threshold_
-            warn_of_duplicates(known, rows, codes, names)
+            warn_of_duplicates(self._gallery, rows, codes, names)
             # with two towers, references are no queries
             if self.unknown_label is not None and self._architecture == "siamese":
-                by = self._scorer.searched_by
-                warn_of_confusions(known, codes, names, at, by)
+                at = self.identification_threshold_
+                warn_of_confusions(self._gallery, codes, names, at, *self._searched_by)
         gallery = self._extended(self._gallery, rows, codes, names, given, rng)
         self._keep(gallery, self._strangers)
         used = [value for value in given.tolist() if not isinstance(value, str)]
@@ -587,8 +598,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         Returns
         -------
         array of shape (n,)
-            For rows, the class of the best reference, or `unknown_label` if it is set
-            and no reference reaches ``identification_threshold_``. For `Pairs`, 1
+            For rows, the class with the best score (see `decision_function`), or
+            `unknown_label` if it is set and no class reaches
+            ``identification_threshold_``. For `Pairs`, 1
             (same) or 0 (different).
 
         Raises
@@ -603,7 +615,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         gallery, rows = self._enrolled(), check_rows(self, X, reset=False)
         with threads(self.n_threads):
             scorer = self._scorer
-            best, score = gallery.nearest(scorer.codes(rows, 0), scorer.searched_by)
+            best, score = gallery.nearest(scorer.codes(rows, 0), *self._searched_by)
         labels: Array = gallery.classes[best]
         if self.unknown_label is None:
             return labels
@@ -667,6 +679,11 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     def decision_function(self, X: Any) -> DoubleArray:
         """Score of each class, or score of each pair minus the threshold.
 
+        The references of a class vote: with the slope a of the probability of "same",
+        the class scores ``log(mean(exp(a s))) / a``, where s are the scores of its
+        references. The nearest ones count most, and as it is a mean, many references
+        are no advantage over a class that has just been enrolled with a few.
+
         Parameters
         ----------
         X : as in `predict`
@@ -674,8 +691,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         Returns
         -------
         array of shape (n, n_classes) or (n,)
-            For rows, the score of the best reference of each class; with two classes,
-            the score of the second minus that of the first, (n,). For `Pairs`,
+            For rows, the score of each class; with two classes, the score of the second
+            minus that of the first, (n,). For `Pairs`,
             ``pair_score(X) - threshold_``, (n,): 0 or more means same.
         """
         check_is_fitted(self)
@@ -709,9 +726,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             logits = np.stack([np.zeros_like(logit), logit], axis=1)
             return np.asarray(softmax(logits, axis=1))
         scores = self._class_scores(X)
-        # "unknown" scores the threshold, as if it were one more class
-        stranger = np.full((len(scores), 1), self.identification_threshold_)
         if self.unknown_label is not None:
+            # "unknown" scores the threshold, as if it were one more class
+            stranger = np.full((len(scores), 1), self.identification_threshold_)
             scores = np.hstack([scores, stranger])
         probabilities: DoubleArray = softmax(self._threshold.slope * scores, axis=1)
         return probabilities[:, : len(self.classes_)]
@@ -754,6 +771,11 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     @property
     def _scorer(self) -> Scorer:
         return make_scorer(self.net_)
+
+    @property
+    def _searched_by(self) -> tuple[Any, float]:
+        """Score of references, and how sharply those of a class vote."""
+        return self._scorer.searched_by, self._threshold.slope
 
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> TrainingData:
         if isinstance(X, Triplets):
@@ -805,6 +827,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         data: TrainingData,
         kept: IntArray,
         held: IntArray,
+        folds: list[ClassFold],
         rng: np.random.Generator,
     ) -> None:
         """Learn threshold and probability on held-out pairs, and enroll references."""
@@ -830,6 +853,18 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
                 searches = draw_searches(
                     rows[among], names[among], _TARGET_OF_FIT, _MOST_IN_FIT, encode, rng
                 )
+                if folds and isinstance(scorer.searched_by, Distance):
+                    self._left_out = search_left_out(
+                        folds,
+                        data.target,
+                        np.asarray(self._class_order),
+                        self.input_weight_,
+                        self.n_references,
+                        *self._searched_by,
+                        rng,
+                    )
+        if searches is not None and len(gallery):
+            searches = self._shifted(searches, gallery)
         self._keep(gallery, searches)
 
     def _extended(
@@ -849,21 +884,30 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         self._gallery.check_enrolled()  # before any row is embedded
         return self._gallery
 
+    def _shifted(self, searches: StrangerSearches, gallery: Gallery) -> Any:
+        if self._left_out is None:
+            return searches
+        return searches.shifted(gallery, *self._searched_by, self._left_out)
+
+    def _find_threshold(self) -> float | None:
+        if self._strangers is None or not len(self._gallery):
+            return None
+        with threads(self.n_threads):
+            return self._strangers.threshold(self._gallery, *self._searched_by)
+
     def _keep(self, gallery: Gallery, searches: StrangerSearches | None) -> None:
-        """Store a gallery, and find the threshold for it by its searches."""
-        value = self._identification
-        if searches is not None and len(gallery):
-            with threads(self.n_threads):
-                value = searches.threshold(gallery, self._scorer.searched_by, value)
-        self._gallery, self._strangers, self._identification = gallery, searches, value
+        """Store a gallery, and the searches that find the threshold for it."""
+        if searches is not None:
+            # if no stranger is left to find it by, the last one stays
+            stays = self._strangers is not None and not searches.n_of_others(gallery)
+            self._identification = self.identification_threshold_ if stays else None
+        self._gallery, self._strangers = gallery, searches
         is_empty_after_pairs = len(gallery) == 0 and self._class_order is None
         self.classes_ = np.array([0, 1]) if is_empty_after_pairs else gallery.classes
 
     def _class_scores(self, X: Any) -> DoubleArray:
-        """Score of the best reference of each class, (n, n_classes)."""
+        """Score of each class, (n, n_classes)."""
         gallery, rows = self._enrolled(), check_rows(self, X, reset=False)
         with threads(self.n_threads):
-            scorer = self._scorer
-            return gallery.class_scores(
-                scorer.codes(rows, 0), scorer.searched_by
-            ).astype(np.float64)
+            codes = self._scorer.codes(rows, 0)
+            return gallery.class_scores(codes, *self._searched_by).astype(np.float64)

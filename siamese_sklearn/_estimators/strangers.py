@@ -1,29 +1,87 @@
-"""Threshold of identification: the score at which the best reference names a row."""
+"""Threshold of identification: the score at which the best class names a row."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 
 from siamese_sklearn._checks import warn
+from siamese_sklearn._estimators.class_folds import ClassFold
 from siamese_sklearn._estimators.gallery import Gallery, Score
 from siamese_sklearn._grouping import group_by_class, number_within
-from siamese_sklearn._typing import Array, BoolArray, FloatArray
+from siamese_sklearn._typing import Array, BoolArray, FloatArray, IntArray
 from siamese_sklearn._validation import join_classes
 from siamese_sklearn.calibration import threshold_at_rate
+from siamese_sklearn.distances import Distance
 
 __all__ = [
+    "LeftOut",
     "StrangerSearches",
     "check_strangers",
     "draw_searches",
+    "search_left_out",
     "warn_of_confusions",
     "warn_of_duplicates",
     "with_unknown",
 ]
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """Classes left out of brief trainings, as strangers among the others.
+
+    Attributes
+    ----------
+    classes : array of shape (n_classes,)
+        All classes of training.
+    scores : float32 array of shape (n,)
+        Score of the best class, for each row of a class left out.
+    """
+
+    classes: Array
+    scores: FloatArray
+
+
+def search_left_out(
+    folds: list[ClassFold],
+    target: IntArray,
+    classes: Array,
+    weight: float,
+    n_references: int | None,
+    distance: Distance,
+    sharpness: float,
+    rng: np.random.Generator,
+) -> LeftOut:
+    """Search for each row left out, among references of the classes trained on.
+
+    Parameters
+    ----------
+    folds : list of ClassFold
+        At least one.
+    target : array of shape (n,)
+        Classes as integers from 0, of all rows.
+    classes : array of shape (n_classes,)
+        Their names.
+    weight : float
+        Share of the squared distances that comes from the input.
+    n_references : int or None
+        Per class.
+    distance : Distance
+    sharpness : float
+        As in `Gallery.class_scores`.
+    rng : numpy.random.Generator
+    """
+    scores = []
+    for fold in folds:
+        known, out = fold.weighted(weight)
+        names = target[fold.known]
+        gallery = Gallery().extended(known, known, names, n_references, rng)
+        scores.append(gallery.nearest(out, distance, sharpness)[1])
+    return LeftOut(classes, np.concatenate(scores))
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +91,10 @@ class StrangerSearches:
     The search of an enrolled class ignores the references of this class, as if it were
     not enrolled. The searches are kept, so that the rate holds for a gallery that has
     grown or shrunk.
+
+    Training pushes its classes apart, so that a row of one is less similar to
+    references of the others than a stranger is. How much, brief trainings without some
+    classes tell; this shift is added to the scores of such rows and references.
 
     Attributes
     ----------
@@ -44,36 +106,86 @@ class StrangerSearches:
         False-positive identification rate.
     codes : float32 array of shape (n, d), CSR matrix or array of rows
         What is searched for.
+    trained : array of shape (n_classes,)
+        The classes of training.
+    shift : float
+        Of the score of two classes of training.
     """
 
     rows: Any
     names: Array
     target: float
     codes: Any
+    trained: Array = field(default_factory=lambda: np.empty(0))
+    shift: float = 0.0
 
     def threshold(
-        self, gallery: Gallery, score: Score, default: float | None
+        self, gallery: Gallery, score: Score, sharpness: float
     ) -> float | None:
         """Find the lowest threshold at which at most the target rate is named.
 
-        Returns `default` if no search is a stranger's: all are of the only class.
+        Returns None if no search is a stranger's: all are of the only class.
         """
-        best = self.best_scores(gallery, score)
+        best = self.best_scores(gallery, score, sharpness)
         best = best[best > -np.inf]
-        return threshold_at_rate(best, self.target) if len(best) else default
+        return threshold_at_rate(best, self.target) if len(best) else None
 
     def n_of_others(self, gallery: Gallery) -> int:
         """Count the searches that are a stranger's: some other class is enrolled."""
         classes = gallery.classes.tolist()
-        return sum(len(classes) > 1 or [name] != classes for name in self.names)
+        if len(classes) != 1:
+            return len(self.names) if classes else 0
+        return sum(name != classes[0] for name in self.names.tolist())
 
     def embedded_by(self, encode: Callable[[Any], Any]) -> StrangerSearches:
         """Return the same searches with new codes, ``encode(rows)``."""
         return replace(self, codes=encode(self.rows))
 
-    def best_scores(self, gallery: Gallery, score: Score) -> FloatArray:
-        """Best score of each search, (n,); -inf for a search of the only class."""
-        return gallery.best_of_others(self.codes, self.names, score)
+    def shifted(
+        self, gallery: Gallery, score: Score, sharpness: float, left_out: LeftOut
+    ) -> StrangerSearches:
+        """Return the same searches, as severe as those of the classes left out.
+
+        Among the classes of training, they then have the same threshold.
+        """
+        found = replace(self, trained=left_out.classes)
+        is_ours, ours, _ = found._parts(gallery)
+        if not is_ours.any() or len(ours.classes) < 2:
+            return found
+        codes, names = self.codes[is_ours], self.names[is_ours]
+        best = ours.best_of_others(codes, names, score, sharpness)
+        usual = threshold_at_rate(best[best > -np.inf], self.target)
+        return replace(
+            found, shift=threshold_at_rate(left_out.scores, self.target) - usual
+        )
+
+    def best_scores(
+        self, gallery: Gallery, score: Score, sharpness: float
+    ) -> FloatArray:
+        """Best score of each search, (n,); -inf for a search of the only class.
+
+        Parameters
+        ----------
+        gallery : Gallery
+        score, sharpness
+            As in `Gallery.class_scores`.
+        """
+        is_ours, ours, newcomers = self._parts(gallery)
+        best = np.full(len(self.names), -np.inf, dtype=np.float32)
+        for part, shift in ((ours, self.shift), (newcomers, 0.0)):
+            if len(part):
+                found = part.best_of_others(self.codes, self.names, score, sharpness)
+                best = np.maximum(best, found + np.float32(shift) * is_ours)
+        return best
+
+    def _parts(self, gallery: Gallery) -> tuple[BoolArray, Gallery, Gallery]:
+        """Which searches are of classes of training, their references, and others."""
+        trained = set(self.trained.tolist())
+        is_ours = np.array([name in trained for name in self.names.tolist()])
+        enrolled = gallery.classes.tolist()
+        known = [name for name in enrolled if name in trained]
+        new = [name for name in enrolled if name not in trained]
+        return is_ours, gallery.without(new), gallery.without(known)
 
 
 def draw_searches(
@@ -121,7 +233,12 @@ def check_strangers(names: Array, gallery: Gallery) -> Array:
 
 
 def warn_of_confusions(
-    gallery: Gallery, codes: Any, names: Array, threshold: float, score: Score
+    gallery: Gallery,
+    codes: Any,
+    names: Array,
+    threshold: float,
+    score: Score,
+    sharpness: float,
 ) -> None:
     """Warn of rows to enroll that would be named as another class.
 
@@ -134,21 +251,21 @@ def warn_of_confusions(
         The class of each row.
     threshold : float
         Score at which a row is named.
-    score : Score
+    score, sharpness
+        As in `Gallery.class_scores`.
     """
     if len(gallery) == 0:
         return
-    places, scores = gallery.nearest_references(codes, 1, score)
-    nearest = gallery.classes[gallery.labels[places[:, 0]]].tolist()
-    own = names.tolist()
-    is_near = scores[:, 0] >= threshold
+    numbers, scores = gallery.nearest(codes, score, sharpness)
+    nearest, own = gallery.classes[numbers].tolist(), names.tolist()
+    is_near = scores >= threshold
     confused = [i for i in np.flatnonzero(is_near).tolist() if nearest[i] != own[i]]
     if confused:
         i = confused[0]
         warn(
             f"{len(confused)} of {len(own)} rows to enroll would be named as another "
-            f"class: row {i}, of class {own[i]!r}, is most similar to a reference of "
-            f"{nearest[i]!r}. Check the labels, or enroll more rows of both."
+            f"class: row {i}, of class {own[i]!r}, is most similar to the references "
+            f"of {nearest[i]!r}. Check the labels, or enroll more rows of both."
         )
 
 

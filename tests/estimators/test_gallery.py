@@ -12,6 +12,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from scipy.special import logsumexp
 
 from siamese_sklearn._estimators import gallery as _gallery
 from siamese_sklearn._estimators.gallery import Gallery
@@ -495,6 +496,36 @@ class TestSearch:
         for row, name, found in zip(rows, labels, best, strict=True):
             others = score(row[None], gallery.rows)[0][names != name]
             assert found == (max(others) if len(others) else -np.inf)
+
+    @settings(max_examples=50)
+    @given(data=labeled_grids(), sharpness=st.sampled_from([1e-3, 0.7, 5.0, 1e4]))
+    def test_votes_are_those_of_plain_loops(self, data, sharpness):
+        """The mean of exp(b s) over the references of a class, as a score again."""
+        rows, labels = data
+        gallery, distance = gallery_of(rows, labels), DISTANCES["euclidean"]
+        found = gallery.class_scores(rows, distance, sharpness)
+        for row, scores in zip(rows, found, strict=True):
+            for name, score in zip(gallery.classes, scores, strict=True):
+                near = -np.linalg.norm(rows[labels == name] - row, axis=1)
+                mean = logsumexp(sharpness * near, b=1 / len(near))
+                assert score == pytest.approx(mean / sharpness, abs=2e-3)
+        numbers, best = gallery.nearest(rows, distance, sharpness)
+        np.testing.assert_array_equal(numbers, found.argmax(axis=1))
+        np.testing.assert_array_equal(best, found.max(axis=1))
+        others = gallery.best_of_others(rows, labels, distance, sharpness)
+        is_own = gallery.classes == labels[:, None]
+        expected = np.where(is_own, -np.inf, found).max(axis=1)
+        np.testing.assert_array_equal(others, expected)
+
+    def test_many_references_do_not_help_a_class(self):
+        """Twice the same references: the same votes. A better one counts for more."""
+        rows = normal(12, 2)
+        names = np.repeat([0, 1], 6)
+        queries, distance = normal(5, 2, seed=1), DISTANCES["euclidean"]
+        once = gallery_of(rows, names).class_scores(queries, distance, 2.0)
+        doubled = np.concatenate([rows, rows[:6]]), np.append(names, [0] * 6)
+        twice = gallery_of(*doubled).class_scores(queries, distance, 2.0)
+        np.testing.assert_allclose(once, twice, rtol=1e-5)
 
     def test_ids_stay_with_their_rows(self):
         rows = normal(30, 2)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.linalg import inv, sqrtm
 from sklearn.decomposition import PCA
 
-from siamese_sklearn._estimators import input_path
+from siamese_sklearn._estimators import class_folds, input_path
 from siamese_sklearn._estimators.input_path import (
     InputScale,
     choose_scale,
@@ -260,7 +260,7 @@ class TestMap:
 
     def test_rows_are_read_up_to_a_number_of_numbers(self, monkeypatch):
         monkeypatch.setattr(input_path, "_MAX_NUMBERS", 30 * 5)
-        monkeypatch.setattr(input_path, "_MIN_ROWS", 2)
+        monkeypatch.setattr(class_folds, "_MIN_ROWS", 2)
         X, labels = table()
         read = []
 
@@ -293,7 +293,7 @@ class TestSomeRows:
         draw = rng(seed)
         target = draw.permutation(np.repeat(np.arange(len(counts)), counts))
         index = draw.permutation(len(target))
-        chosen = input_path._some_rows(target, index, room, draw)
+        chosen = class_folds.some_rows(target, index, room, draw)
         assert len(np.unique(chosen)) == len(chosen)
         assert set(chosen) <= set(index)
         classes = np.unique(target[chosen])
@@ -315,7 +315,7 @@ class TestClassFolds:
     )
     def test_law(self, n_classes, n_folds, seed):
         labels = rng(seed).permutation(np.repeat(np.arange(n_classes), 2))
-        folds = input_path._class_folds(labels, n_folds, rng(seed))
+        folds = class_folds.class_folds(labels, n_folds, rng(seed))
         assert len(folds) == n_folds
         times = np.zeros(n_classes, dtype=int)
         for fold in folds:
@@ -329,19 +329,19 @@ class TestClassFolds:
         labels = np.concatenate(
             [np.repeat(np.arange(0, 10, 2), 2), np.arange(1, 10, 2)]
         )
-        for fold in input_path._class_folds(labels, 20, rng()):
+        for fold in class_folds.class_folds(labels, 20, rng()):
             assert (fold % 2 == 0).all()
 
     @pytest.mark.parametrize(
         "labels", [[0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 2, 2, 3], [0, 0]]
     )
     def test_too_few_classes(self, labels):
-        assert input_path._class_folds(np.array(labels), 3, rng()) == []
+        assert class_folds.class_folds(np.array(labels), 3, rng()) == []
 
     def test_follows_the_seed(self):
         labels = np.repeat(np.arange(9), 2)
         one, same, other = (
-            np.stack(input_path._class_folds(labels, 4, rng(seed)))
+            np.stack(class_folds.class_folds(labels, 4, rng(seed)))
             for seed in (0, 0, 1)
         )
         assert np.array_equal(one, same)
@@ -509,8 +509,20 @@ def misleading(out):
 
 
 def weight_of(embedded, target=TARGET, index=None, n_rows=1000, seed=0):
+    """Choose a weight where trainings give ``embedded(known, out)``: of the rows out,
+    what comes from the input and from the network, or None.
+    """
+
+    def train(known, out):
+        parts = embedded(known, out)
+        if parts is None:
+            return None
+        codes = np.hstack(parts)
+        return class_folds.ClassFold(known, out, codes[:0], codes, WIDTH)
+
     index = np.arange(len(target)) if index is None else index
-    return choose_weight(target, index, embedded, n_rows, rng(seed))
+    folds = class_folds.leave_classes_out(target, index, train, n_rows, rng(seed))
+    return choose_weight(target, folds)
 
 
 class TestWeight:

@@ -252,7 +252,7 @@ class TestEmbedding:
 
             return call
 
-        for name in ("choose_scale", "learn_input_path", "choose_weight"):
+        for name in ("choose_scale", "learn_input_path", "leave_classes_out"):
             monkeypatch.setattr(base, name, recorded(getattr(base, name)))
         model = quick_classifier(**SMALL, validation_fraction=0.3)
         held_out = []
@@ -266,7 +266,7 @@ class TestEmbedding:
         model.fit(X_train, y_train)
         ((kept, held),) = held_out
         assert len(held) > 30
-        assert len(seen) == 6  # the scale, the map, the weight, three maps of parts
+        assert len(seen) == 6  # the scale, the map, the folds, three maps of parts
         assert all(rows <= set(kept.tolist()) for rows in seen)
         assert sum(rows == set(kept.tolist()) for rows in seen) == 3
 
@@ -295,22 +295,27 @@ class TestEmbedding:
         X_train, _, y_train, _ = table
         seen = []
 
-        def spy(target, index, embedded, n_rows, rng):
+        def spy(target, index, train, n_rows, rng):
             known = index[target[index] < 6]
             out = index[target[index] >= 6]
-            seen.append((n_rows, len(out), *embedded(known, out)))
-            return 0.125
+            seen.append((n_rows, train(known, out)))
+            return []
 
-        monkeypatch.setattr(base, "choose_weight", spy)
+        monkeypatch.setattr(base, "leave_classes_out", spy)
+        monkeypatch.setattr(base, "choose_weight", lambda target, folds: 0.125)
         model = for_new().fit(X_train[:, 20 : 20 + d], y_train)
-        ((n_rows, n_out, kept, learned),) = seen
+        ((n_rows, fold),) = seen
         assert n_rows == model.n_steps_ * 32
-        assert kept.shape == (n_out, width)
-        assert learned.shape == (n_out, 10 - width)
-        for part in (kept, learned):
-            np.testing.assert_allclose(
-                np.linalg.norm(part, axis=1), 0.5**0.5, rtol=1e-5
-            )
+        assert fold.width == width
+        for rows, codes in (
+            (fold.known, fold.known_codes),
+            (fold.out, fold.out_codes),
+        ):
+            assert codes.shape == (len(rows), 10)
+            for part in (codes[:, :width], codes[:, width:]):
+                np.testing.assert_allclose(
+                    np.linalg.norm(part, axis=1), 0.5**0.5, rtol=1e-5
+                )
         assert model.input_weight_ == 0.125
 
     @pytest.mark.slow
