@@ -125,6 +125,10 @@ NAMES = {
         "make_pairs",
         "make_triplets",
     ],
+    "siamese_sklearn.persistence": [
+        "load",
+        "save",
+    ],
     "siamese_sklearn.plotting": [
         "EmbeddingDisplay",
         "NeighborsDisplay",

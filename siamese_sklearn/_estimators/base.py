@@ -117,6 +117,7 @@ class SiameseBase(  # type: ignore[call-arg]
     n_steps_: int = field(init=False)
     _built_with: dict[str, str] = field(init=False)
     _split_seed: int = field(init=False)
+    _n_classes: int = field(init=False)  # that the loss is built for
     _class_order: Array | None = field(default=None, init=False)
     _right_side: RightSide | None = field(default=None, init=False)
 
@@ -421,6 +422,7 @@ class SiameseBase(  # type: ignore[call-arg]
 
     def _new_net(self, data: TrainingData, run: TrainingRun, *, weigh: bool) -> Any:
         n_classes = len(self.classes_) if data.kind == "rows" else 2
+        self._n_classes = n_classes
         if not self._keeps_input(data):
             return self._build_net(run, n_classes)
         width = self._width(True) // 2

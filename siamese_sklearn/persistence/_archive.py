@@ -1,0 +1,106 @@
+"""The file: a zip archive of one JSON text and of arrays in NumPy's format."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import secrets
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from numpy.lib import format as npy
+
+from siamese_sklearn._typing import Array
+
+__all__ = ["FORMAT", "Path", "read_archive", "write_archive"]
+
+FORMAT = 1  # raise it when an older version could not read the file
+_RECORD = "siamese_sklearn.json"
+_START = b"PK\x03\x04"  # of any zip archive that holds something
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # so that equal models give equal bytes
+
+
+def write_archive(path: Path, record: dict[str, Any], arrays: dict[str, Array]) -> None:
+    """Write a file whole, or leave what was there."""
+    text = json.dumps({"format": FORMAT, **record}, allow_nan=False, indent=1)
+    with _replaced(path) as file, zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(_RECORD, _EPOCH), text)
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
+            with archive.open(member, "w", force_zip64=True) as stream:
+                npy.write_array(stream, array, allow_pickle=False)
+
+
+def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Read the record and the arrays of a file.
+
+    Raises
+    ------
+    ValueError
+        If the file is of another kind, damaged, or in a newer format.
+    """
+    with path.open("rb") as file:
+        start = file.read(30 + len(_RECORD))  # a zip's first name comes after 30 bytes
+        if not start.startswith(_START) or not start.endswith(_RECORD.encode()):
+            raise ValueError(
+                f"{path} was not written by siamese_sklearn.persistence.save. Read "
+                "pickles with the module that wrote them, if you trust their author."
+            )
+        try:
+            record, arrays = _members(file)
+        except Exception as error:  # damage makes zipfile and NumPy raise many kinds
+            raise damaged(path, error) from error
+    if record["format"] > FORMAT:
+        raise ValueError(
+            f"{path} has format {record['format']}, but this version of "
+            f"siamese_sklearn reads formats up to {FORMAT}. Install version "
+            f"{record.get('written_by', {}).get('siamese_sklearn')} or a later one."
+        )
+    return record, arrays
+
+
+def damaged(path: Path, error: Exception) -> ValueError:
+    """Make the error for a file that is cut short or changed."""
+    return ValueError(
+        f"{path} is damaged or cut short ({type(error).__name__}: {error}). Copy it "
+        "again, or save the model again."
+    )
+
+
+def _members(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
+    with zipfile.ZipFile(file) as archive:
+        members = {info.filename: info for info in archive.infolist()}
+        # nothing is compressed, so that a small file cannot fill the memory
+        if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
+            raise ValueError("a member is compressed")
+        record = json.loads(archive.read(members.pop(_RECORD)))  # checks the CRC
+        if not isinstance(record["format"], int):
+            raise ValueError("the format is not a number")
+        if record["format"] > FORMAT:
+            return record, {}
+        arrays = {
+            name.removesuffix(".npy"): npy.read_array(
+                io.BytesIO(archive.read(info)), allow_pickle=False
+            )
+            for name, info in members.items()
+        }
+    return record, arrays
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file beside `path`, which it replaces when it is on the disk."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with beside.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
