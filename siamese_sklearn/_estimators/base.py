@@ -25,6 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from siamese_sklearn._documentation import DocumentationLink
+from siamese_sklearn._estimators.class_numbers import ClassNumbers
 from siamese_sklearn._estimators.input_path import (
     InputScale,
     Parts,
@@ -53,7 +54,7 @@ from siamese_sklearn._net import (
     usual_epochs,
     without_callbacks,
 )
-from siamese_sklearn._typing import Array, FloatArray, IntArray
+from siamese_sklearn._typing import FloatArray, IntArray
 from siamese_sklearn._validation import (
     RightSide,
     check_labels,
@@ -109,8 +110,7 @@ class SiameseBase(  # type: ignore[call-arg]
 ):
     """Training and embedding; subclasses define the hold-out and the validation."""
 
-    # Fitted state. `_class_order` holds the classes in the order in which training
-    # numbers them; `_right_side` holds the features of the right side, where they may
+    # Fitted state. `_right_side` holds the features of the right side, where they may
     # differ from those of the left.
     net_: Any = field(init=False)
     n_iter_: int = field(init=False)
@@ -118,7 +118,7 @@ class SiameseBase(  # type: ignore[call-arg]
     _built_with: dict[str, str] = field(init=False)
     _split_seed: int = field(init=False)
     _n_classes: int = field(init=False)  # that the loss is built for
-    _class_order: Array | None = field(default=None, init=False)
+    _class_numbers: ClassNumbers = field(default=ClassNumbers(), init=False)
     _right_side: RightSide | None = field(default=None, init=False)
 
     @property
@@ -377,7 +377,7 @@ class SiameseBase(  # type: ignore[call-arg]
     def _forget_fit(self) -> None:
         """Delete fitted state that the next fit may not overwrite."""
         self.__dict__.pop("classes_", None)
-        self.__dict__.pop("_class_order", None)
+        self.__dict__.pop("_class_numbers", None)
         self.__dict__.pop("_right_side", None)
 
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> TrainingData:
@@ -399,26 +399,15 @@ class SiameseBase(  # type: ignore[call-arg]
     def _with_numbers(
         self, data: TrainingData, known_classes: Sequence[npt.ArrayLike]
     ) -> TrainingData:
-        """Set `classes_` to all known classes, and number the labels.
-
-        New classes get the next numbers and known ones keep theirs, because a loss may
-        have a weight for each class.
-        """
+        """Set `classes_` to all known classes, and number the labels."""
         if data.classes is None:
             return data
-        known = self._class_order
+        known = self._class_numbers
         self.classes_ = join_classes(
-            data.classes, *known_classes, *([] if known is None else [known])
+            data.classes, *known_classes, *([known.names] if len(known.names) else [])
         )
-        if known is None:
-            self._class_order = self.classes_
-        else:
-            self._class_order = np.concatenate(
-                [known, self.classes_[~np.isin(self.classes_, known)]]
-            )
-        by_name = np.argsort(self._class_order)
-        number = by_name[np.searchsorted(self.classes_, data.classes)]
-        return replace(data, target=number[data.target])
+        self._class_numbers = known.extended(self.classes_)
+        return replace(data, target=self._class_numbers.of(data.classes)[data.target])
 
     def _new_net(self, data: TrainingData, run: TrainingRun, *, weigh: bool) -> Any:
         n_classes = len(self.classes_) if data.kind == "rows" else 2

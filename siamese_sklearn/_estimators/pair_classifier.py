@@ -53,11 +53,7 @@ from siamese_sklearn._validation import (
     or_none,
     parameter,
 )
-from siamese_sklearn.calibration import (
-    Threshold,
-    choose_threshold,
-    warn_beyond_data,
-)
+from siamese_sklearn.calibration import Threshold, choose_threshold, warn_beyond_data
 from siamese_sklearn.heads import HeadLike
 from siamese_sklearn.losses._resolve import LossLike
 from siamese_sklearn.pairs import Triplets
@@ -558,7 +554,14 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         return self
 
     def forget(self, labels: npt.ArrayLike) -> Self:
-        """Remove enrolled classes.
+        """Remove enrolled classes, with their names, references and ids.
+
+        Neither a pickle nor a saved file contains the names any more. What the network
+        has learned from the classes stays, and so do rows of theirs that `fit` has held
+        out, as those of strangers: ``identification_threshold_`` is chosen on them. A
+        digest instead of the name tells if the class is enrolled again.
+        `calibrate_threshold` with ``strategy="fpir"`` replaces these rows, and
+        `set_threshold` with ``task="identification"`` drops them.
 
         Parameters
         ----------
@@ -574,7 +577,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         ValueError
             If any of them is not enrolled; then none is removed.
         """
-        self._keep(self._enrolled().without(labels), self._strangers)
+        gallery = self._enrolled().without(labels)
+        self._class_numbers = self._class_numbers.without(labels)
+        self._keep(gallery, self._strangers)
         return self
 
     def predict(self, X: Any) -> Array:
@@ -820,7 +825,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         if searches is not None and data.kind != "rows":
             searches = searches.embedded_by(encode)
         if data.kind == "rows":
-            rows, names = data.sides[0], np.asarray(self._class_order)[data.target]
+            rows, names = data.sides[0], self._class_numbers.names_of(data.target)
             ids = np.arange(self._n_rows, self._n_rows + len(names))
             codes = scorer.codes(rows, 1)
             gallery = self._extended(gallery, rows, codes, names, ids, rng)
@@ -852,12 +857,14 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     def _keep(self, gallery: Gallery, searches: StrangerSearches | None) -> None:
         """Store a gallery, and find the threshold for it by its searches."""
         value = self._identification
+        if searches is not None:
+            searches = searches.named_by(gallery.classes)
         if searches is not None and len(gallery):
             with threads(self.n_threads):
                 value = searches.threshold(gallery, self._scorer.searched_by, value)
         self._gallery, self._strangers, self._identification = gallery, searches, value
-        is_empty_after_pairs = len(gallery) == 0 and self._class_order is None
-        self.classes_ = np.array([0, 1]) if is_empty_after_pairs else gallery.classes
+        has_only_pairs = len(gallery) == self._class_numbers.n_given == 0
+        self.classes_ = np.array([0, 1]) if has_only_pairs else gallery.classes
 
     def _class_scores(self, X: Any) -> DoubleArray:
         """Score of the best reference of each class, (n, n_classes)."""

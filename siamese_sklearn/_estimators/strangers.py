@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,24 +33,28 @@ class StrangerSearches:
 
     The search of an enrolled class ignores the references of this class, as if it were
     not enrolled. The searches are kept, so that the rate holds for a gallery that has
-    grown or shrunk.
+    grown or shrunk. Only enrolled classes are named, so that no name is left of a class
+    that is forgotten; a digest tells if the class is enrolled again.
 
     Attributes
     ----------
     rows : float32 array of shape (n, ...) or CSR matrix
         Kept so that they can be embedded again after further training.
     names : array of shape (n,)
-        The class of each search.
+        The class of each search, None if it is not enrolled.
     target : float
         False-positive identification rate.
     codes : float32 array of shape (n, d), CSR matrix or array of rows
         What is searched for.
+    digests : array of shape (n,), default=None
+        Of the names of classes that are not enrolled; empty strings for others.
     """
 
     rows: Any
     names: Array
     target: float
     codes: Any
+    digests: Array | None = None
 
     def threshold(
         self, gallery: Gallery, score: Score, default: float | None
@@ -67,6 +72,22 @@ class StrangerSearches:
         classes = gallery.classes.tolist()
         return sum(len(classes) > 1 or [name] != classes for name in self.names)
 
+    def named_by(self, classes: Array) -> StrangerSearches:
+        """Return the same searches with the names of `classes` only."""
+        enrolled = classes.tolist()
+        known, names = set(enrolled), self.names.tolist()
+        if self.digests is None and known.issuperset(names):
+            return self
+        digests = [""] * len(names) if self.digests is None else self.digests.tolist()
+        by_digest = {_digest(name): name for name in enrolled}
+        for i, name in enumerate(names):
+            if name is None:
+                names[i] = by_digest.get(digests[i])
+                digests[i] = "" if names[i] is not None else digests[i]
+            elif name not in known:
+                names[i], digests[i] = None, _digest(name)
+        return replace(self, names=_objects(names), digests=np.array(digests))
+
     def embedded_by(self, encode: Callable[[Any], Any]) -> StrangerSearches:
         """Return the same searches with new codes, ``encode(rows)``."""
         return replace(self, codes=encode(self.rows))
@@ -74,6 +95,19 @@ class StrangerSearches:
     def best_scores(self, gallery: Gallery, score: Score) -> FloatArray:
         """Best score of each search, (n,); -inf for a search of the only class."""
         return gallery.best_of_others(self.codes, self.names, score)
+
+
+def _digest(name: Any) -> str:
+    """Digest of the name of a class; numbers that are equal have the same."""
+    if isinstance(name, int | float):
+        name = int(name)  # labels have no fractions
+    return hashlib.sha256(repr(name).encode()).hexdigest()[:32]
+
+
+def _objects(values: list[Any]) -> Array:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
 
 
 def draw_searches(

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from siamese_sklearn._estimators.class_numbers import ClassNumbers
 from siamese_sklearn._estimators.gallery import Gallery
 from siamese_sklearn._estimators.strangers import StrangerSearches
 from siamese_sklearn._typing import Array
@@ -26,7 +27,8 @@ __all__ = ["Decoder", "Encoder", "NotStorableError"]
 # The classes whose objects a file can hold, by their names in it.
 _CLASSES: dict[str, type[Any]] = {
     **{cls.__name__: cls for cls in (*LOSSES.values(), *TOWERS.values())},
-    **{cls.__name__: cls for cls in (ImageAugmenter, Gallery, StrangerSearches)},
+    **{cls.__name__: cls for cls in (ImageAugmenter, ClassNumbers, Gallery)},
+    "StrangerSearches": StrangerSearches,
     "Threshold": Threshold,
     "RightSide": RightSide,
 }
