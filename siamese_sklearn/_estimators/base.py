@@ -14,11 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.sparse import issparse
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -34,6 +30,7 @@ from siamese_sklearn._estimators.input_path import (
     learn_input_path,
 )
 from siamese_sklearn._estimators.parameters import SharedParameters
+from siamese_sklearn._estimators.stamped import StampedPickles
 from siamese_sklearn._estimators.training_data import TrainingData, check_loss
 from siamese_sklearn._net import (
     Rows,
@@ -104,7 +101,7 @@ class SiameseBase(  # type: ignore[call-arg]
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     DocumentationLink,
-    BaseEstimator,
+    StampedPickles,
     ABC,
     auto_wrap_output_keys=None,
 ):
