@@ -52,6 +52,11 @@ NAMES = {
         "paired",
         "pairwise",
     ],
+    "siamese_sklearn.export": [
+        "as_module",
+        "to_onnx",
+        "to_torch",
+    ],
     "siamese_sklearn.heads": [
         "HEADS",
         "DifferenceHead",

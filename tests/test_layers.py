@@ -23,7 +23,7 @@ LEVELS = [
     ["_net", "_validation", "losses", "metrics"],
     ["calibration"],
     ["_estimators"],
-    ["persistence", "plotting"],
+    ["export", "persistence", "plotting"],
     ["__init__"],
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}

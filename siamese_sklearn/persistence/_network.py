@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from siamese_sklearn._checks import warn
-from siamese_sklearn._net import build_net, resolve_device, seeded
+from siamese_sklearn._net import build_net, resolve_device, seeded, uncompiled
 from siamese_sklearn.losses import LOSSES
 from siamese_sklearn.losses._resolve import make_loss, named_loss
 from siamese_sklearn.persistence._values import Encoder, NotStorableError
@@ -33,8 +33,8 @@ def described(estimator: Any, encoder: Encoder) -> dict[str, Any]:
     net = estimator.net_
     parts = {"tower": _towers(estimator), "loss": _loss(estimator)}
     weights = {
-        "weights": _plain(net.module_).state_dict(),
-        "loss_weights": _plain(net.criterion_).state_dict(),
+        "weights": uncompiled(net.module_).state_dict(),
+        "loss_weights": uncompiled(net.criterion_).state_dict(),
     }
     return {
         **{name: or_own(encoder, part, name) for name, part in parts.items()},
@@ -165,12 +165,6 @@ def _load(module: nn.Module, weights: dict[str, torch.Tensor], name: str) -> Non
             f"The weights in the file do not fit the `{name}`. If you pass `{name}` to "
             f"`load`, build it as for the fit: {error}"
         ) from error
-
-
-def _plain(module: Any) -> nn.Module:
-    """Return the module itself, where torch.compile has wrapped it."""
-    plain: nn.Module = getattr(module, "_orig_mod", module)
-    return plain
 
 
 def _device(wanted: Any) -> torch.device:
