@@ -16,7 +16,7 @@ from numpy.lib import format as npy
 
 from siamese_sklearn._typing import Array
 
-__all__ = ["FORMAT", "Path", "read_archive", "write_archive"]
+__all__ = ["FORMAT", "read_archive", "write_archive"]
 
 FORMAT = 1  # raise it when an older version could not read the file
 _RECORD = "siamese_sklearn.json"
@@ -53,7 +53,10 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         try:
             record, arrays = _members(file)
         except Exception as error:  # damage makes zipfile and NumPy raise many kinds
-            raise damaged(path, error) from error
+            raise ValueError(
+                f"{path} is damaged or cut short ({type(error).__name__}: {error}). "
+                "Copy it again, or save the model again."
+            ) from error
     if record["format"] > FORMAT:
         raise ValueError(
             f"{path} has format {record['format']}, but this version of "
@@ -61,14 +64,6 @@ def read_archive(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
             f"{record.get('written_by', {}).get('siamese_sklearn')} or a later one."
         )
     return record, arrays
-
-
-def damaged(path: Path, error: Exception) -> ValueError:
-    """Make the error for a file that is cut short or changed."""
-    return ValueError(
-        f"{path} is damaged or cut short ({type(error).__name__}: {error}). Copy it "
-        "again, or save the model again."
-    )
 
 
 def _members(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:

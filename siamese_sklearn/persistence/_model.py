@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
@@ -12,12 +13,7 @@ from siamese_sklearn._checks import warn
 from siamese_sklearn._estimators import SiameseEmbedder, SiamesePairClassifier
 from siamese_sklearn._validation import check_unchanged, fixed_parameters
 from siamese_sklearn._version import __version__
-from siamese_sklearn.persistence._archive import (
-    Path,
-    damaged,
-    read_archive,
-    write_archive,
-)
+from siamese_sklearn.persistence._archive import read_archive, write_archive
 from siamese_sklearn.persistence._network import OWN, build_again, described, or_own
 from siamese_sklearn.persistence._values import Decoder, Encoder, NotStorableError
 
@@ -25,16 +21,22 @@ __all__ = ["load", "save"]
 
 _ESTIMATORS = {cls.__name__: cls for cls in (SiameseEmbedder, SiamesePairClassifier)}
 
-# What only training uses: a file leaves it out if it cannot hold it.
-_LEFT_OUT = (
-    "augment",
-    "callbacks",
-    "lr_schedule",
-    "net_params",
-    "optimizer",
-    "sampler",
-    "_metadata_request",
-)
+# What no prediction needs, and its name in the warning: a file leaves it out if it
+# cannot hold it.
+_LEFT_OUT = {
+    **{
+        name: f"`{name}`"
+        for name in (
+            "augment",
+            "callbacks",
+            "lr_schedule",
+            "net_params",
+            "optimizer",
+            "sampler",
+        )
+    },
+    "_metadata_request": "the metadata requests",
+}
 
 # Built again instead of stored.
 _BUILT = ("net_", "history_", "_built_with")
@@ -121,9 +123,9 @@ def save(
     write_archive(Path(path), record, encoder.arrays)
     if left_out:
         warn(
-            f"The file leaves out {', '.join(f'`{name}`' for name in left_out)}, which "
-            "contain functions or objects of other packages. Before you train the "
-            "loaded model, set them again by set_params."
+            f"The file leaves out {', '.join(left_out)}, which contain functions or "
+            "objects of other packages. Set them again before you train the loaded "
+            "model."
         )
 
 
@@ -154,8 +156,9 @@ def load(
     ------
     ValueError
         If the file is of another kind, damaged, cut short, or of a newer format; if it
-        needs a tower, a loss or a head that is not passed, or if one is passed that it
-        does not need or that its weights do not fit.
+        holds parameters or classes that this version does not have; if it needs a
+        tower, a loss or a head that is not passed, or if one is passed that it does not
+        need or that its weights do not fit.
     OSError
         If there is no such file, or it cannot be read.
 
@@ -187,16 +190,16 @@ def load(
     """
     record, arrays = read_archive(Path(path))
     given = {"tower": tower, "loss": loss, "head": head}
-    try:
-        own = {name: _own(record, name) for name in OWN}
-    except Exception as error:
-        raise damaged(Path(path), error) from error
     for name, value in given.items():
-        _check_given(name, value, own[name])
+        _check_given(name, value, _own(record, name))
     try:
         decoded = _decoded(record, Decoder(arrays), given)
-    except Exception as error:
-        raise damaged(Path(path), error) from error
+    except Exception as error:  # what is unknown makes many kinds
+        raise ValueError(
+            f"{path} holds what this version of siamese_sklearn, {__version__}, does "
+            f"not know ({type(error).__name__}: {error}). It was written by version "
+            f"{record.get('written_by', {}).get('siamese_sklearn')}."
+        ) from error
     estimator, network, history = decoded
     estimator.net_ = build_again(estimator, network, history)
     estimator.history_ = estimator.net_.history
@@ -217,7 +220,7 @@ def _parameters(
         except NotStorableError as error:
             if name not in _LEFT_OUT:
                 raise TypeError(f"`{name}` cannot be stored: {error}.") from error
-            left_out.append(name)
+            left_out.append(_LEFT_OUT[name])
     return stored
 
 
@@ -232,13 +235,13 @@ def _state(estimator: Any, encoder: Encoder, left_out: list[str]) -> dict[str, A
         except NotStorableError as error:
             if name not in _LEFT_OUT:
                 raise TypeError(f"`{name}` cannot be stored: {error}.") from error
-            left_out.append(name)
+            left_out.append(_LEFT_OUT[name])
     return stored
 
 
 def _own(record: dict[str, Any], name: str) -> str | None:
     """Return what the parameter was, if the file cannot hold it."""
-    kind: str | None = record["parameters"].get(name, {}).get("own")
+    kind: str | None = record.get("parameters", {}).get(name, {}).get("own")
     return kind
 
 

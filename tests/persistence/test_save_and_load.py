@@ -10,6 +10,7 @@ import zipfile
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import torch
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
@@ -412,6 +413,14 @@ class TestWhatIsLeftOut:
         assert copied.net_params == {"optimizer__betas": (0.8, 0.9)}
         np.testing.assert_array_equal(copied.transform(X_test), model.transform(X_test))
         copied.partial_fit(X, y)
+
+    def test_metadata_requests_are_left_out(self, halves, path):
+        model = quick_classifier(loss="contrastive").fit(halves[0], halves[2])
+        with sklearn.config_context(enable_metadata_routing=True):
+            model.set_score_request(sample_weight=True)
+            with pytest.warns(UserWarning, match="leaves out the metadata requests"):
+                save(model, path)
+        assert load(path).score(halves[1], halves[3]) == model.score(*halves[1::2])
 
     def test_other_parameters_are_an_error(self, halves, path):
         model = quick_classifier(loss="contrastive").fit(halves[0], halves[2])
