@@ -135,6 +135,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     --------
     SiameseEmbedder : The embedding alone, as a transformer.
     siamese_sklearn.calibration : Strategies for the threshold.
+    siamese_sklearn.persistence : Save and load without pickle.
+    siamese_sklearn.export : The network for ONNX and PyTorch alone.
 
     Notes
     -----

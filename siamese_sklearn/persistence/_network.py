@@ -32,15 +32,10 @@ def described(estimator: Any, encoder: Encoder) -> dict[str, Any]:
     """
     net = estimator.net_
     parts = {"tower": _towers(estimator), "loss": _loss(estimator)}
-    weights = {
-        "weights": uncompiled(net.module_).state_dict(),
-        "loss_weights": uncompiled(net.criterion_).state_dict(),
-    }
     return {
         **{name: or_own(encoder, part, name) for name, part in parts.items()},
-        **{
-            name: encoder.encode(dict(values), name) for name, values in weights.items()
-        },
+        "weights": _weights(encoder, net.module_, "weights", "tower"),
+        "loss_weights": _weights(encoder, net.criterion_, "loss_weights", "loss"),
         # a two-channel network has none, but its loss is built with some
         "n_components": int(net.module_.n_components) or estimator._width(False),
         "n_classes": estimator._n_classes,
@@ -125,6 +120,16 @@ def _loss(estimator: Any) -> Any:
     }
     head = estimator._head if isinstance(estimator._head, str) else None
     return named_loss(estimator.loss, LOSSES, **given, head=head)
+
+
+def _weights(encoder: Encoder, module: nn.Module, name: str, part: str) -> Any:
+    try:
+        return encoder.encode(dict(uncompiled(module).state_dict()), name)
+    except NotStorableError as error:
+        raise TypeError(
+            f"The state of `{part}` cannot be stored, because it holds {error}. Make "
+            "it of tensors, or use pickle."
+        ) from error
 
 
 def _module(estimator: Any, network: dict[str, Any]) -> nn.Module:

@@ -100,8 +100,7 @@ class Encoder:
         return _tagged("dict", self._items(pairs, name))
 
     def _scalar(self, value: np.generic, name: str) -> dict[str, Any]:
-        kind, size = value.dtype.kind, value.dtype.itemsize
-        if kind in "biuU" or (kind == "f" and size <= 8):  # as in the history
+        if value.dtype.kind in "biuU" or value.dtype.char in "efd":  # as in the history
             plain = self.encode(value.item(), name)
             return _tagged("scalar", plain, dtype=value.dtype.str)
         return _tagged("element", self._array(np.asarray(value), name))

@@ -85,6 +85,14 @@ class SmallTower(nn.Module):
         return self.layers(x.reshape(len(x), -1))
 
 
+class WithState(SmallTower):
+    def get_extra_state(self):
+        return object()
+
+    def set_extra_state(self, state):
+        """Keep nothing of it."""
+
+
 class OwnSpec(TowerSpec):
     def __init__(self, width=5):
         self.width = width
@@ -182,6 +190,14 @@ class TestClassifier:
         assert (
             stored(copied).set_params(warm_start=True).fit(X_train, y_train).n_iter_
             == copied.n_iter_ + copied.max_epochs
+        )
+
+    def test_a_loaded_model_can_be_pickled_and_saved_again(self, halves, stored):
+        model = quick_classifier(loss="proxy_anchor").fit(halves[0], halves[2])
+        copied = stored(pickle.loads(pickle.dumps(stored(model))))
+        assert_same_state(model, copied)
+        np.testing.assert_array_equal(
+            copied.predict_proba(halves[1]), model.predict_proba(halves[1])
         )
 
     def test_pairs_of_two_shapes(self, halves, stored):
@@ -383,6 +399,14 @@ class TestOwnParts:
         np.testing.assert_array_equal(
             copied.predict_proba(X_test), model.predict_proba(X_test)
         )
+
+    def test_state_that_is_no_tensor_is_an_error(self, halves, path):
+        model = quick(tower=WithState(), n_components=6).fit(halves[0], halves[2])
+        with pytest.raises(
+            TypeError, match=r"state of `tower` .* holds a builtins\.object\. Make"
+        ):
+            save(model, path)
+        assert not path.exists()
 
     def test_what_does_not_fit_or_is_not_needed(self, halves, stored, path):
         X, _, y, _ = halves

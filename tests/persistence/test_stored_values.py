@@ -51,7 +51,6 @@ def test_plain_values(value):
         np.bool_(True),
         np.str_("ä"),
         np.datetime64("2020-02-02"),
-        np.longdouble(1) / 3,
         np.complex128(1j),
     ],
     ids=lambda value: type(value).__name__,
