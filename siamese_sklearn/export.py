@@ -7,8 +7,10 @@ standardization of the input, the part that comes from the input, and unit norm.
 from __future__ import annotations
 
 import copy
+import io
 import os
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ from torch.export import Dim, ExportedProgram
 
 from siamese_sklearn._checks import check_option
 from siamese_sklearn._estimators import SiameseEmbedder, SiamesePairClassifier
+from siamese_sklearn._files import replaced
 from siamese_sklearn._net import EmbeddingModule, ScoreModule, on_cpu
 from siamese_sklearn._version import __version__
 
@@ -65,9 +68,9 @@ def as_module(
     >>> from siamese_sklearn import SiameseEmbedder
     >>> from siamese_sklearn.export import as_module
     >>> X, y = load_iris(return_X_y=True)
-    >>> embedder = SiameseEmbedder(n_components=2, max_epochs=1).fit(X, y)
+    >>> embedder = SiameseEmbedder(max_epochs=1, random_state=0).fit(X, y)
     >>> as_module(embedder)(torch.tensor(X[:5]).float()).shape
-    torch.Size([5, 2])
+    torch.Size([5, 32])
     """
     check_is_fitted(estimator)
     check_option("output", output, _OUTPUTS)
@@ -124,14 +127,17 @@ def to_torch(
     >>> from siamese_sklearn import SiameseEmbedder
     >>> from siamese_sklearn.export import to_torch
     >>> X, y = load_iris(return_X_y=True)
-    >>> embedder = SiameseEmbedder(n_components=2, max_epochs=1).fit(X, y)
+    >>> embedder = SiameseEmbedder(max_epochs=1, random_state=0).fit(X, y)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     to_torch(embedder, Path(folder) / "embedder.pt2")
     ...     network = torch.export.load(Path(folder) / "embedder.pt2").module()
     >>> network(torch.tensor(X[:5]).float()).shape
-    torch.Size([5, 2])
+    torch.Size([5, 32])
     """
-    torch.export.save(_program(estimator, output), os.fspath(path))
+    content = io.BytesIO()
+    torch.export.save(_program(estimator, output), content)
+    with replaced(Path(path)) as file:
+        file.write(content.getbuffer())
 
 
 def to_onnx(
@@ -192,7 +198,8 @@ def to_onnx(
     except Exception as error:
         raise _not_exportable("ONNX", error) from error
     converted.model.metadata_props.update(_metadata(estimator))
-    converted.save(os.fspath(path), external_data=False)
+    with replaced(Path(path)) as file:
+        file.write(converted.model_proto.SerializeToString())
 
 
 def _program(estimator: Any, output: str) -> ExportedProgram:

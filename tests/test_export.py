@@ -1,6 +1,7 @@
 """Networks for other runtimes compute what the estimators compute."""
 
 import copy
+import os
 
 import numpy as np
 import pytest
@@ -150,6 +151,20 @@ def test_a_module_is_a_copy(fitted):
     assert torch.equal(module(rows), before)
 
 
+def test_an_interrupted_write_leaves_what_was_there(fitted, tmp_path, monkeypatch):
+    path = tmp_path / "network.pt2"
+    path.write_bytes(b"what was there")
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        to_torch(fitted("table")[0], path)
+    assert path.read_bytes() == b"what was there"
+    assert [each.name for each in tmp_path.iterdir()] == ["network.pt2"]
+
+
 class TestRefusals:
     def test_two_channels_have_no_embedding(self, fitted, tmp_path):
         with pytest.raises(
@@ -171,7 +186,7 @@ class TestRefusals:
             def forward(self, x):
                 return super().forward(x) if x.sum() > 0 else super().forward(-x)
 
-        model = quick(tower=Branches(4, 2), n_components=2, max_epochs=1)
+        model = quick(tower=Branches(4, 32), max_epochs=1)
         model.fit(halves[0], halves[2])
         with pytest.raises(
             ValueError, match=r"cannot be exported to torch\.export\. If the `tower` or"

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import secrets
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from numpy.lib import format as npy
 
+from siamese_sklearn._files import replaced
 from siamese_sklearn._typing import Array
 
 __all__ = ["FORMAT", "read_archive", "write_archive"]
@@ -27,7 +24,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # so that equal models give equal bytes
 def write_archive(path: Path, record: dict[str, Any], arrays: dict[str, Array]) -> None:
     """Write a file whole, or leave what was there."""
     text = json.dumps({"format": FORMAT, **record}, allow_nan=False, indent=1)
-    with _replaced(path) as file, zipfile.ZipFile(file, "w") as archive:
+    with replaced(path) as file, zipfile.ZipFile(file, "w") as archive:
         archive.writestr(zipfile.ZipInfo(_RECORD, _EPOCH), text)
         for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
@@ -84,18 +81,3 @@ def _members(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
             for name, info in members.items()
         }
     return record, arrays
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file beside `path`, which it replaces when it is on the disk."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with beside.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise

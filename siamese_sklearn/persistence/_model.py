@@ -180,11 +180,11 @@ def load(
     >>> from siamese_sklearn import SiameseEmbedder
     >>> from siamese_sklearn.persistence import load, save
     >>> X, y = load_iris(return_X_y=True)
-    >>> tower = nn.Linear(4, 2)
-    >>> embedder = SiameseEmbedder(n_components=2, tower=tower, max_epochs=1).fit(X, y)
+    >>> tower = nn.Linear(4, 32)
+    >>> embedder = SiameseEmbedder(tower=tower, max_epochs=1).fit(X, y)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save(embedder, Path(folder) / "embedder.npz")
-    ...     loaded = load(Path(folder) / "embedder.npz", tower=nn.Linear(4, 2))
+    ...     loaded = load(Path(folder) / "embedder.npz", tower=nn.Linear(4, 32))
     >>> (loaded.transform(X) == embedder.transform(X)).all()
     np.True_
     """

@@ -80,6 +80,9 @@ class SmallTower(nn.Module):
     def __init__(self, width=4, n_components=6):
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(width, 5), nn.Linear(5, n_components))
+        generator = torch.Generator().manual_seed(0)
+        for weight in self.parameters():
+            nn.init.normal_(weight, generator=generator)
 
     def forward(self, x):
         return self.layers(x.reshape(len(x), -1))
