@@ -115,6 +115,13 @@ def test_a_newer_format_names_the_version_to_install(whole):
         load(path)
 
 
+def test_a_format_that_is_no_number(whole):
+    content, path = whole
+    path.write_bytes(rewritten(content, lambda record: record.update(format="1")))
+    with pytest.raises(ValueError, match="is damaged"):
+        load(path)
+
+
 def test_versions_of_the_writer_are_in_the_file(whole):
     with zipfile.ZipFile(io.BytesIO(whole[0])) as archive:
         written_by = json.loads(archive.read(RECORD))["written_by"]

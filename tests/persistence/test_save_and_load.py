@@ -465,6 +465,14 @@ class TestWhatIsLeftOut:
         with pytest.raises(TypeError, match="`estimator` must be a SiameseEmbedder or"):
             save(given, path)
 
+    def test_other_attributes_are_an_error(self, halves, path):
+        model = quick(n_components=2).fit(halves[0], halves[2])
+        model.added_ = {1, 2}
+        with pytest.raises(
+            TypeError, match=r"`added_` cannot be stored: a builtins\.set\."
+        ):
+            save(model, path)
+
     def test_a_model_must_be_fitted(self, path):
         with pytest.raises(NotFittedError):
             save(SiameseEmbedder(), path)
