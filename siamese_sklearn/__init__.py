@@ -1,6 +1,7 @@
 """Deep metric learning for scikit-learn: Siamese networks with fit and predict."""
 
 from siamese_sklearn._estimators import SiameseEmbedder, SiamesePairClassifier
+from siamese_sklearn._version import __version__ as __version__
 from siamese_sklearn.losses import ContrastiveLoss, ExponentialLoss, TripletLoss
 from siamese_sklearn.pairs import (
     Pairs,
@@ -25,5 +26,3 @@ __all__ = [
     "make_pairs",
     "make_triplets",
 ]
-
-__version__ = "0.1.0"

@@ -52,6 +52,11 @@ NAMES = {
         "paired",
         "pairwise",
     ],
+    "siamese_sklearn.export": [
+        "as_module",
+        "to_onnx",
+        "to_torch",
+    ],
     "siamese_sklearn.heads": [
         "HEADS",
         "DifferenceHead",
@@ -124,6 +129,10 @@ NAMES = {
         "Triplets",
         "make_pairs",
         "make_triplets",
+    ],
+    "siamese_sklearn.persistence": [
+        "load",
+        "save",
     ],
     "siamese_sklearn.plotting": [
         "EmbeddingDisplay",

@@ -17,13 +17,13 @@ ROOT = Path(siamese_sklearn.__file__).parent
 
 # From the bottom to the top; a room imports from lower levels and from itself.
 LEVELS = [
-    ["_checks", "_documentation", "_typing"],
+    ["_checks", "_documentation", "_files", "_typing", "_version"],
     ["_grouping", "_pipelines", "augmentation", "binary", "distances", "mining"],
     ["heads", "pairs", "sampling", "towers"],
     ["_net", "_validation", "losses", "metrics"],
     ["calibration"],
     ["_estimators"],
-    ["plotting"],
+    ["export", "persistence", "plotting"],
     ["__init__"],
 ]
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -14,11 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.sparse import issparse
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -26,6 +22,7 @@ from torch import Tensor, nn
 
 from siamese_sklearn._documentation import DocumentationLink
 from siamese_sklearn._estimators.class_folds import ClassFold, leave_classes_out
+from siamese_sklearn._estimators.class_numbers import ClassNumbers
 from siamese_sklearn._estimators.input_path import (
     InputScale,
     choose_scale,
@@ -33,6 +30,7 @@ from siamese_sklearn._estimators.input_path import (
     learn_input_path,
 )
 from siamese_sklearn._estimators.parameters import SharedParameters
+from siamese_sklearn._estimators.stamped import StampedPickles
 from siamese_sklearn._estimators.training_data import TrainingData, check_loss
 from siamese_sklearn._net import (
     Rows,
@@ -53,7 +51,7 @@ from siamese_sklearn._net import (
     usual_epochs,
     without_callbacks,
 )
-from siamese_sklearn._typing import Array, FloatArray, IntArray
+from siamese_sklearn._typing import FloatArray, IntArray
 from siamese_sklearn._validation import (
     RightSide,
     check_labels,
@@ -103,21 +101,21 @@ class SiameseBase(  # type: ignore[call-arg]
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
     DocumentationLink,
-    BaseEstimator,
+    StampedPickles,
     ABC,
     auto_wrap_output_keys=None,
 ):
     """Training and embedding; subclasses define the hold-out and the validation."""
 
-    # Fitted state. `_class_order` holds the classes in the order in which training
-    # numbers them; `_right_side` holds the features of the right side, where they may
+    # Fitted state. `_right_side` holds the features of the right side, where they may
     # differ from those of the left.
     net_: Any = field(init=False)
     n_iter_: int = field(init=False)
     n_steps_: int = field(init=False)
     _built_with: dict[str, str] = field(init=False)
     _split_seed: int = field(init=False)
-    _class_order: Array | None = field(default=None, init=False)
+    _n_classes: int = field(init=False)  # that the loss is built for
+    _class_numbers: ClassNumbers = field(default=ClassNumbers(), init=False)
     _right_side: RightSide | None = field(default=None, init=False)
 
     @property
@@ -378,7 +376,7 @@ class SiameseBase(  # type: ignore[call-arg]
     def _forget_fit(self) -> None:
         """Delete fitted state that the next fit may not overwrite."""
         self.__dict__.pop("classes_", None)
-        self.__dict__.pop("_class_order", None)
+        self.__dict__.pop("_class_numbers", None)
         self.__dict__.pop("_right_side", None)
 
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> TrainingData:
@@ -400,32 +398,22 @@ class SiameseBase(  # type: ignore[call-arg]
     def _with_numbers(
         self, data: TrainingData, known_classes: Sequence[npt.ArrayLike]
     ) -> TrainingData:
-        """Set `classes_` to all known classes, and number the labels.
-
-        New classes get the next numbers and known ones keep theirs, because a loss may
-        have a weight for each class.
-        """
+        """Set `classes_` to all known classes, and number the labels."""
         if data.classes is None:
             return data
-        known = self._class_order
+        known = self._class_numbers
         self.classes_ = join_classes(
-            data.classes, *known_classes, *([] if known is None else [known])
+            data.classes, *known_classes, *([known.names] if len(known.names) else [])
         )
-        if known is None:
-            self._class_order = self.classes_
-        else:
-            self._class_order = np.concatenate(
-                [known, self.classes_[~np.isin(self.classes_, known)]]
-            )
-        by_name = np.argsort(self._class_order)
-        number = by_name[np.searchsorted(self.classes_, data.classes)]
-        return replace(data, target=number[data.target])
+        self._class_numbers = known.extended(self.classes_)
+        return replace(data, target=self._class_numbers.of(data.classes)[data.target])
 
     def _new_net(
         self, data: TrainingData, run: TrainingRun, *, is_whole: bool
     ) -> tuple[Any, list[ClassFold]]:
         """Build the net, after brief trainings of which it needs something."""
         n_classes = len(self.classes_) if data.kind == "rows" else 2
+        self._n_classes = n_classes
         if not self._keeps_input(data):
             return self._build_net(run, n_classes), []
         width = self._width(True) // 2

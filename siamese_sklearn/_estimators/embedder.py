@@ -70,6 +70,8 @@ class SiameseEmbedder(SiameseBase):
     See Also
     --------
     sklearn.neighbors.NeighborhoodComponentsAnalysis : A linear map, for small data.
+    siamese_sklearn.persistence : Save and load without pickle.
+    siamese_sklearn.export : The network for ONNX and PyTorch alone.
 
     Notes
     -----

@@ -31,7 +31,6 @@ from siamese_sklearn._estimators.parameters import (
     purpose_parameter,
 )
 from siamese_sklearn._estimators.strangers import (
-    LeftOut,
     StrangerSearches,
     check_strangers,
     draw_searches,
@@ -42,7 +41,7 @@ from siamese_sklearn._estimators.strangers import (
 )
 from siamese_sklearn._estimators.training_data import TrainingData
 from siamese_sklearn._net import Scorer, make_scorer, threads
-from siamese_sklearn._typing import Array, DoubleArray, IntArray
+from siamese_sklearn._typing import Array, DoubleArray, FloatArray, IntArray
 from siamese_sklearn._validation import (
     check_ids,
     check_labels,
@@ -56,11 +55,7 @@ from siamese_sklearn._validation import (
     or_none,
     parameter,
 )
-from siamese_sklearn.calibration import (
-    Threshold,
-    choose_threshold,
-    warn_beyond_data,
-)
+from siamese_sklearn.calibration import Threshold, choose_threshold, warn_beyond_data
 from siamese_sklearn.distances import Distance
 from siamese_sklearn.heads import HeadLike
 from siamese_sklearn.losses._resolve import LossLike
@@ -143,6 +138,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     --------
     SiameseEmbedder : The embedding alone, as a transformer.
     siamese_sklearn.calibration : Strategies for the threshold.
+    siamese_sklearn.persistence : Save and load without pickle.
+    siamese_sklearn.export : The network for ONNX and PyTorch alone.
 
     Notes
     -----
@@ -256,7 +253,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     # for, it is that for pairs.
     _identification: float | None = field(default=None, init=False)
     _strangers: StrangerSearches | None = field(default=None, init=False)
-    _left_out: LeftOut | None = field(default=None, init=False)
+    _left_out: FloatArray | None = field(default=None, init=False)
     _n_rows: int = field(default=0, init=False)  # the next number for an id
 
     @property
@@ -569,7 +566,14 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         return self
 
     def forget(self, labels: npt.ArrayLike) -> Self:
-        """Remove enrolled classes.
+        """Remove enrolled classes, with their names, references and ids.
+
+        Neither a pickle nor a saved file contains the names any more. What the network
+        has learned from the classes stays, and so do rows of theirs that `fit` has held
+        out, as those of strangers: ``identification_threshold_`` is chosen on them. A
+        digest instead of the name tells if the class is enrolled again.
+        `calibrate_threshold` with ``strategy="fpir"`` replaces these rows, and
+        `set_threshold` with ``task="identification"`` drops them.
 
         Parameters
         ----------
@@ -585,7 +589,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         ValueError
             If any of them is not enrolled; then none is removed.
         """
-        self._keep(self._enrolled().without(labels), self._strangers)
+        gallery = self._enrolled().without(labels)
+        self._class_numbers = self._class_numbers.without(labels)
+        self._keep(gallery, self._strangers)
         return self
 
     def predict(self, X: Any) -> Array:
@@ -843,7 +849,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         if searches is not None and data.kind != "rows":
             searches = searches.embedded_by(encode)
         if data.kind == "rows":
-            rows, names = data.sides[0], np.asarray(self._class_order)[data.target]
+            rows, names = data.sides[0], self._class_numbers.names_of(data.target)
             ids = np.arange(self._n_rows, self._n_rows + len(names))
             codes = scorer.codes(rows, 1)
             gallery = self._extended(gallery, rows, codes, names, ids, rng)
@@ -857,7 +863,6 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
                     self._left_out = search_left_out(
                         folds,
                         data.target,
-                        np.asarray(self._class_order),
                         self.input_weight_,
                         self.n_references,
                         *self._searched_by,
@@ -887,7 +892,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     def _shifted(self, searches: StrangerSearches, gallery: Gallery) -> Any:
         if self._left_out is None:
             return searches
-        return searches.shifted(gallery, *self._searched_by, self._left_out)
+        trained = self._class_numbers.names
+        return searches.shifted(gallery, *self._searched_by, trained, self._left_out)
 
     def _find_threshold(self) -> float | None:
         if self._strangers is None or not len(self._gallery):
@@ -901,9 +907,10 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             # if no stranger is left to find it by, the last one stays
             stays = self._strangers is not None and not searches.n_of_others(gallery)
             self._identification = self.identification_threshold_ if stays else None
+            searches = searches.named_by(gallery.classes)
         self._gallery, self._strangers = gallery, searches
-        is_empty_after_pairs = len(gallery) == 0 and self._class_order is None
-        self.classes_ = np.array([0, 1]) if is_empty_after_pairs else gallery.classes
+        has_only_pairs = len(gallery) == self._class_numbers.n_given == 0
+        self.classes_ = np.array([0, 1]) if has_only_pairs else gallery.classes
 
     def _class_scores(self, X: Any) -> DoubleArray:
         """Score of each class, (n, n_classes)."""

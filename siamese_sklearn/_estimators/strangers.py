@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +20,6 @@ from siamese_sklearn.calibration import threshold_at_rate
 from siamese_sklearn.distances import Distance
 
 __all__ = [
-    "LeftOut",
     "StrangerSearches",
     "check_strangers",
     "draw_searches",
@@ -30,32 +30,15 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
-class LeftOut:
-    """Classes left out of brief trainings, as strangers among the others.
-
-    Attributes
-    ----------
-    classes : array of shape (n_classes,)
-        All classes of training.
-    scores : float32 array of shape (n,)
-        Score of the best class, for each row of a class left out.
-    """
-
-    classes: Array
-    scores: FloatArray
-
-
 def search_left_out(
     folds: list[ClassFold],
     target: IntArray,
-    classes: Array,
     weight: float,
     n_references: int | None,
     distance: Distance,
     sharpness: float,
     rng: np.random.Generator,
-) -> LeftOut:
+) -> FloatArray:
     """Search for each row left out, among references of the classes trained on.
 
     Parameters
@@ -64,8 +47,6 @@ def search_left_out(
         At least one.
     target : array of shape (n,)
         Classes as integers from 0, of all rows.
-    classes : array of shape (n_classes,)
-        Their names.
     weight : float
         Share of the squared distances that comes from the input.
     n_references : int or None
@@ -74,6 +55,11 @@ def search_left_out(
     sharpness : float
         As in `Gallery.class_scores`.
     rng : numpy.random.Generator
+
+    Returns
+    -------
+    float32 array of shape (n,)
+        Score of the best class, for each row of a class left out.
     """
     scores = []
     for fold in folds:
@@ -81,7 +67,7 @@ def search_left_out(
         names = target[fold.known]
         gallery = Gallery().extended(known, known, names, n_references, rng)
         scores.append(gallery.nearest(out, distance, sharpness)[1])
-    return LeftOut(classes, np.concatenate(scores))
+    return np.concatenate(scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +76,8 @@ class StrangerSearches:
 
     The search of an enrolled class ignores the references of this class, as if it were
     not enrolled. The searches are kept, so that the rate holds for a gallery that has
-    grown or shrunk.
+    grown or shrunk. Only enrolled classes are named, so that no name is left of a class
+    that is forgotten; a digest tells if the class is enrolled again.
 
     Training pushes its classes apart, so that a row of one is less similar to
     references of the others than a stranger is. How much, brief trainings without some
@@ -101,13 +88,17 @@ class StrangerSearches:
     rows : float32 array of shape (n, ...) or CSR matrix
         Kept so that they can be embedded again after further training.
     names : array of shape (n,)
-        The class of each search.
+        The class of each search, None if it is not enrolled.
     target : float
         False-positive identification rate.
     codes : float32 array of shape (n, d), CSR matrix or array of rows
         What is searched for.
-    trained : array of shape (n_classes,)
-        The classes of training.
+    digests : array of shape (n,), default=None
+        Of the names of classes that are not enrolled; empty strings for others.
+    trained : array of str or int
+        The classes of training that are enrolled.
+    is_trained : bool array of shape (n,), default=None
+        Whether the search is of a class of training; None for none.
     shift : float
         Of the score of two classes of training.
     """
@@ -116,7 +107,9 @@ class StrangerSearches:
     names: Array
     target: float
     codes: Any
+    digests: Array | None = None
     trained: Array = field(default_factory=lambda: np.empty(0))
+    is_trained: BoolArray | None = None
     shift: float = 0.0
 
     def threshold(
@@ -137,27 +130,60 @@ class StrangerSearches:
             return len(self.names) if classes else 0
         return sum(name != classes[0] for name in self.names.tolist())
 
+    def named_by(self, classes: Array) -> StrangerSearches:
+        """Return the same searches with the names of `classes` only."""
+        enrolled = classes.tolist()
+        known, names = set(enrolled), self.names.tolist()
+        stays = np.array([name in known for name in self.trained.tolist()], dtype=bool)
+        found = replace(self, trained=self.trained[stays])
+        if self.digests is None and known.issuperset(names):
+            return found
+        digests = [""] * len(names) if self.digests is None else self.digests.tolist()
+        by_digest = {_digest(name): name for name in enrolled}
+        for i, name in enumerate(names):
+            if name is None:
+                names[i] = by_digest.get(digests[i])
+                digests[i] = "" if names[i] is not None else digests[i]
+            elif name not in known:
+                names[i], digests[i] = None, _digest(name)
+        return replace(found, names=_objects(names), digests=np.array(digests))
+
     def embedded_by(self, encode: Callable[[Any], Any]) -> StrangerSearches:
         """Return the same searches with new codes, ``encode(rows)``."""
         return replace(self, codes=encode(self.rows))
 
     def shifted(
-        self, gallery: Gallery, score: Score, sharpness: float, left_out: LeftOut
+        self,
+        gallery: Gallery,
+        score: Score,
+        sharpness: float,
+        trained: Array,
+        left_out: FloatArray,
     ) -> StrangerSearches:
-        """Return the same searches, as severe as those of the classes left out.
+        """Return the same searches, as severe as those of classes left out.
 
         Among the classes of training, they then have the same threshold.
+
+        Parameters
+        ----------
+        gallery : Gallery
+        score, sharpness
+            As in `Gallery.class_scores`.
+        trained : array of shape (n_classes,)
+            The classes of training.
+        left_out : array of shape (n,)
+            From `search_left_out`.
         """
-        found = replace(self, trained=left_out.classes)
-        is_ours, ours, _ = found._parts(gallery)
-        if not is_ours.any() or len(ours.classes) < 2:
+        known = set(trained.tolist())
+        ours = np.array([name in known for name in self.names.tolist()], dtype=bool)
+        found = replace(self, trained=trained, is_trained=ours)
+        among, _ = found._parts(gallery)
+        if not ours.any() or len(among.classes) < 2:
             return found
-        codes, names = self.codes[is_ours], self.names[is_ours]
-        best = ours.best_of_others(codes, names, score, sharpness)
+        codes, names = self.codes[ours], self.names[ours]
+        best = among.best_of_others(codes, names, score, sharpness)
         usual = threshold_at_rate(best[best > -np.inf], self.target)
-        return replace(
-            found, shift=threshold_at_rate(left_out.scores, self.target) - usual
-        )
+        return replace(found, shift=threshold_at_rate(left_out, self.target) - usual)
 
     def best_scores(
         self, gallery: Gallery, score: Score, sharpness: float
@@ -170,22 +196,35 @@ class StrangerSearches:
         score, sharpness
             As in `Gallery.class_scores`.
         """
-        is_ours, ours, newcomers = self._parts(gallery)
         best = np.full(len(self.names), -np.inf, dtype=np.float32)
+        ours, newcomers = self._parts(gallery)
         for part, shift in ((ours, self.shift), (newcomers, 0.0)):
             if len(part):
                 found = part.best_of_others(self.codes, self.names, score, sharpness)
-                best = np.maximum(best, found + np.float32(shift) * is_ours)
+                if self.is_trained is not None:
+                    found[self.is_trained] += np.float32(shift)
+                best = np.maximum(best, found)
         return best
 
-    def _parts(self, gallery: Gallery) -> tuple[BoolArray, Gallery, Gallery]:
-        """Which searches are of classes of training, their references, and others."""
-        trained = set(self.trained.tolist())
-        is_ours = np.array([name in trained for name in self.names.tolist()])
-        enrolled = gallery.classes.tolist()
+    def _parts(self, gallery: Gallery) -> tuple[Gallery, Gallery]:
+        """References of the classes of training, and of others."""
+        trained, enrolled = set(self.trained.tolist()), gallery.classes.tolist()
         known = [name for name in enrolled if name in trained]
         new = [name for name in enrolled if name not in trained]
-        return is_ours, gallery.without(new), gallery.without(known)
+        return gallery.without(new), gallery.without(known)
+
+
+def _digest(name: Any) -> str:
+    """Digest of the name of a class; numbers that are equal have the same."""
+    if isinstance(name, int | float):
+        name = int(name)  # labels have no fractions
+    return hashlib.sha256(repr(name).encode()).hexdigest()[:32]
+
+
+def _objects(values: list[Any]) -> Array:
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
 
 
 def draw_searches(

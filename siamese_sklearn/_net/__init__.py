@@ -10,6 +10,12 @@ from siamese_sklearn._net._build import (
     without_callbacks,
 )
 from siamese_sklearn._net._device import resolve_device, seeded, threads
+from siamese_sklearn._net._modules import (
+    EmbeddingModule,
+    ScoreModule,
+    on_cpu,
+    uncompiled,
+)
 from siamese_sklearn._net._rows import Rows
 from siamese_sklearn._net._run import TrainingRun, Watch
 from siamese_sklearn._net._schedule import SCHEDULES, resolve_schedule, usual_epochs
@@ -24,7 +30,9 @@ from siamese_sklearn._net._scorer import (
 __all__ = [
     "SCHEDULES",
     "DistanceScorer",
+    "EmbeddingModule",
     "Rows",
+    "ScoreModule",
     "Scorer",
     "TrainingRun",
     "Watch",
@@ -35,12 +43,14 @@ __all__ = [
     "embedding_distance",
     "kept_on_error",
     "make_scorer",
+    "on_cpu",
     "resolve_device",
     "resolve_schedule",
     "seeded",
     "set_learning_rate",
     "threads",
     "train_briefly",
+    "uncompiled",
     "usual_epochs",
     "without_callbacks",
 ]

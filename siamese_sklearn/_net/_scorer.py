@@ -30,6 +30,7 @@ __all__ = [
     "Scorer",
     "embed",
     "embedding_distance",
+    "encode",
     "make_scorer",
 ]
 
@@ -66,6 +67,23 @@ def embed(net: NeuralNet, rows: Rows, side: int = 0) -> FloatArray:
     return to_bits(embeddings).astype(np.float32) if is_binary else embeddings
 
 
+def encode(net: NeuralNet, rows: Tensor, side: int) -> Tensor:
+    """Embed a batch; for a binary loss, the embeddings are 0 and 1.
+
+    Parameters
+    ----------
+    net : NeuralNet
+    rows : Tensor of shape (B, ...)
+    side : int
+
+    Returns
+    -------
+    Tensor of shape (B, n_components), float32
+    """
+    z: Tensor = net.module_.embed(rows, side).float()
+    return (z > 0).float() if getattr(net.criterion_, "binary", False) else z
+
+
 def embedding_distance(net: NeuralNet) -> Distance:
     """Distance between embeddings: that of the loss, or its root if it is squared."""
     distance: Distance = net.criterion_.distance
@@ -88,6 +106,10 @@ class Scorer(ABC):
     @abstractmethod
     def _paired(self, left: Tensor, right: Tensor) -> Tensor:
         """Score row i of `left` against row i of `right`, (n,)."""
+
+    @abstractmethod
+    def _encode(self, rows: Tensor, side: int) -> Tensor:
+        """Return the codes of a batch."""
 
     @abstractmethod
     def codes(self, rows: Any, side: int) -> Any:
@@ -121,6 +143,19 @@ class Scorer(ABC):
     def searched_by(self) -> Distance | Callable[[Any, Any], FloatArray]:
         """Score for a search among codes: a distance between embeddings, or `cross`."""
         return self.cross
+
+    def batch(self, left: Tensor, right: Tensor) -> Tensor:
+        """Score a batch of pairs of rows, with torch alone.
+
+        Parameters
+        ----------
+        left, right : Tensor of shape (B, ...)
+
+        Returns
+        -------
+        Tensor of shape (B,), float32
+        """
+        return self._paired(self._encode(left, 0), self._encode(right, 1)).float()
 
     def pairs(
         self, left: Any, right: Any, row: IntArray, column: IntArray
@@ -180,6 +215,9 @@ class _EmbeddingScorer(Scorer):
     def _pairwise(self, left: Tensor, right: Tensor) -> Tensor:
         """Score every row of `left` against every row of `right`, (n, m)."""
 
+    def _encode(self, rows: Tensor, side: int) -> Tensor:
+        return encode(self.net, rows, side)
+
     def codes(self, rows: Any, side: int) -> FloatArray:
         return embed(self.net, self._rows(rows), side)
 
@@ -233,6 +271,9 @@ class HeadScorer(_EmbeddingScorer):
 @dataclass(frozen=True)
 class PairNetworkScorer(Scorer):
     """Scores pairs by the logit of a network that takes both sides; codes are rows."""
+
+    def _encode(self, rows: Tensor, side: int) -> Tensor:
+        return rows
 
     def codes(self, rows: Any, side: int) -> Any:
         return rows

@@ -13,7 +13,7 @@ from siamese_sklearn._checks import check_option
 from siamese_sklearn.distances import Distance, as_distance, at_least_float32
 from siamese_sklearn.losses._base import EmbeddingLoss, LossSpec
 
-__all__ = ["LossLike", "PluggedLoss", "make_loss"]
+__all__ = ["LossLike", "PluggedLoss", "make_loss", "named_loss"]
 
 LossLike: TypeAlias = str | LossSpec | nn.Module | tuple[nn.Module, nn.Module]
 
@@ -132,6 +132,17 @@ def make_loss(
     if isinstance(loss, tuple):
         _check_tuple(loss)
         return PluggedLoss(*copy.deepcopy(loss))
+    spec = named_loss(loss, registry, **overrides)
+    return spec.build(n_classes, n_components)
+
+
+def named_loss(
+    loss: str | LossSpec, registry: dict[str, type[LossSpec]], **overrides: Any
+) -> LossSpec:
+    """Return a copy of the spec that is given or named, with some parameters set.
+
+    The parameters and errors are those of `make_loss`.
+    """
     spec = _make_spec(loss, registry)
     known = spec.get_params(deep=False)
     given = {
@@ -142,7 +153,7 @@ def make_loss(
     _check_taken(spec, registry, "mining", given.get("mining"), "minings")
     _check_taken(spec, registry, "distance", given.get("distance"), "distances")
     spec.set_params(**given)
-    return spec.build(n_classes, n_components)
+    return spec
 
 
 def _make_spec(loss: Any, registry: dict[str, type[LossSpec]]) -> LossSpec:

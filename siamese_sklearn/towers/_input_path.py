@@ -57,8 +57,8 @@ class InputPath(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map rows (B, ...) to unit vectors (B, width)."""
-        mapped = (x.reshape(len(x), -1) - self.mean) @ self.projection
-        constant = self.constant.expand(len(x), 1)
+        mapped = (x.flatten(1) - self.mean) @ self.projection
+        constant = self.constant.expand(x.shape[0], 1)
         return normalize(torch.cat([mapped, constant], dim=1))
 
     def beside(self, learned: Tensor, x: Tensor) -> Tensor:

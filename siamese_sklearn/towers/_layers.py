@@ -89,7 +89,9 @@ class Standardize(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the standard scores of a batch, (B, *row_shape)."""
-        x = (x.reshape(len(x), *self.row_shape) - self.mean) * self.inverse_scale
+        # torch.export fixes the batch size where it meets len(x)
+        rows = x.reshape(x.shape[0], *self.row_shape)
+        x = (rows - self.mean) * self.inverse_scale
         if self.clip < math.inf:
             x = x.clamp(-self.clip, self.clip)
         if self.training and self.noise > 0:

@@ -14,7 +14,7 @@ from siamese_sklearn.towers._cnn import CNNTower
 from siamese_sklearn.towers._mlp import MLPTower
 from siamese_sklearn.towers._spec import TowerSpec
 
-__all__ = ["TOWERS", "TowerLike", "is_cnn", "make_tower"]
+__all__ = ["TOWERS", "TowerLike", "is_cnn", "make_tower", "named_tower"]
 
 TOWERS: dict[str, type[TowerSpec]] = {"mlp": MLPTower, "cnn": CNNTower}
 
@@ -68,6 +68,16 @@ def make_tower(
     return module
 
 
+def named_tower(tower: TowerLike, input_shape: tuple[int, ...]) -> TowerLike:
+    """Return the spec that a name stands for, and any other tower as it is."""
+    if not isinstance(tower, str):
+        return tower
+    name = check_option("tower", tower, ("auto", *TOWERS))
+    if name == "auto":
+        name = "cnn" if _has_image_shape(input_shape) else "mlp"
+    return TOWERS[name]()
+
+
 def is_cnn(tower: TowerLike, input_shape: tuple[int, ...]) -> bool:
     """Whether `make_tower` builds the built-in CNN for `tower`."""
     if isinstance(tower, str):
@@ -82,11 +92,7 @@ def _has_image_shape(input_shape: tuple[int, ...]) -> bool:
 def _build(
     tower: TowerLike, input_shape: tuple[int, ...], n_components: int
 ) -> nn.Module:
-    if isinstance(tower, str):
-        name = check_option("tower", tower, ("auto", *TOWERS))
-        if name == "auto":
-            name = "cnn" if _has_image_shape(input_shape) else "mlp"
-        return TOWERS[name]().build(input_shape, n_components)
+    tower = named_tower(tower, input_shape)
     if isinstance(tower, TowerSpec):
         return tower.build(input_shape, n_components)
     if isinstance(tower, nn.Module):
