@@ -34,6 +34,7 @@ from siamese_sklearn._estimators.input_path import (
 )
 from siamese_sklearn._estimators.parameters import SharedParameters
 from siamese_sklearn._estimators.training_data import TrainingData, check_loss
+from siamese_sklearn._labels import join_labels, number_labels
 from siamese_sklearn._net import (
     Rows,
     Scorer,
@@ -412,11 +413,11 @@ class SiameseBase(  # type: ignore[call-arg]
         if known is None:
             self._class_order = self.classes_
         else:
-            self._class_order = np.concatenate(
-                [known, self.classes_[~np.isin(self.classes_, known)]]
-            )
+            is_new = np.ones(len(self.classes_), dtype=bool)
+            is_new[number_labels(known, self.classes_)] = False
+            self._class_order = join_labels(known, self.classes_[is_new])
         by_name = np.argsort(self._class_order)
-        number = by_name[np.searchsorted(self.classes_, data.classes)]
+        number = by_name[number_labels(data.classes, self.classes_)]
         return replace(data, target=number[data.target])
 
     def _new_net(self, data: TrainingData, run: TrainingRun, *, weigh: bool) -> Any:

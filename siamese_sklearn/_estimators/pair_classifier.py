@@ -13,7 +13,6 @@ import torch
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score, roc_auc_score
-from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.validation import check_is_fitted
 
 from siamese_sklearn._checks import check_integer, check_number, check_option, warn
@@ -38,6 +37,7 @@ from siamese_sklearn._estimators.strangers import (
     with_unknown,
 )
 from siamese_sklearn._estimators.training_data import TrainingData
+from siamese_sklearn._labels import right_answers
 from siamese_sklearn._net import Scorer, make_scorer, threads
 from siamese_sklearn._typing import Array, DoubleArray, IntArray
 from siamese_sklearn._validation import (
@@ -539,7 +539,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         """
         check_is_fitted(self)
         rows = check_rows(self._right, X, reset=False)
-        names = check_names(y, rows)
+        names = check_names(y, rows, self._gallery.classes)
         numbers = np.arange(self._n_rows, self._n_rows + len(names))
         given = numbers if ids is None else check_ids(ids, rows, self._gallery.ids)
         rng = np.random.default_rng(self._split_seed)
@@ -733,15 +733,12 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         float
         """
         answer = self.predict(X)
-        # accuracy_score does not compare strings with numbers
-        if answer.dtype == object:
-            y = column_or_1d(y)
-            check_consistent_length(y, answer)
-            y, answer = (
-                np.asarray(y, dtype=object) == answer,
-                np.ones(len(answer), dtype=bool),
-            )
-        return float(accuracy_score(y, answer, sample_weight=sample_weight))
+        if isinstance(X, Sides):
+            right = check_same(X, y, both=False) == answer
+        else:
+            right = right_answers(y, answer, self.classes_)
+        yes = np.ones_like(right)
+        return float(accuracy_score(yes, right, sample_weight=sample_weight))
 
     @property
     def _architecture(self) -> str:

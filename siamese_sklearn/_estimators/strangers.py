@@ -12,6 +12,7 @@ from scipy.sparse import issparse
 from siamese_sklearn._checks import warn
 from siamese_sklearn._estimators.gallery import Gallery, Score
 from siamese_sklearn._grouping import group_by_class, number_within
+from siamese_sklearn._labels import dtype_with
 from siamese_sklearn._typing import Array, BoolArray, FloatArray
 from siamese_sklearn._validation import join_classes
 from siamese_sklearn.calibration import threshold_at_rate
@@ -192,12 +193,6 @@ def _are_equal(one: Any, other: Any) -> bool:
 
 def with_unknown(labels: Array, where: BoolArray, label: Any) -> Array:
     """Return `labels` with `label` at `where`, in a dtype that holds both."""
-    both = np.asarray([label])
-    kinds = {
-        "number" if array.dtype.kind in "biuf" else array.dtype.kind
-        for array in (labels, both)
-    }
-    dtype = np.result_type(labels, both) if len(kinds) == 1 else np.dtype(object)
-    answer = labels.astype(dtype)
+    answer = labels.astype(dtype_with(labels.dtype, label))
     answer[where] = label
     return answer

@@ -21,6 +21,14 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from siamese_sklearn._arrays import to_numpy
+from siamese_sklearn._labels import (
+    as_labels,
+    check_same_kind,
+    distinct_same,
+    join_labels,
+    label_objects,
+)
 from siamese_sklearn.pairs._containers import Sides
 
 __all__ = [
@@ -38,6 +46,10 @@ __all__ = [
 _BYTES_AT_ONCE = 2**25
 _MAX_NAMED = 5  # columns in an error message
 _ENCODE = "Encode text and categories as numbers first, for example with OneHotEncoder"
+_HINTS_OF_SAME = {
+    frozenset({1, "-1"}): " Replace -1 with 0.",
+    frozenset({"-1"}): " Replace -1 with 0.",
+}
 _HINTS = {  # what NumPy's messages do not say
     "could not convert string": f". {_ENCODE}.",
     "inhomogeneous": " All rows must have the same length.",
@@ -174,7 +186,7 @@ def check_labels(
             f"This {name} estimator requires y to be passed, but the target y is None. "
             "Pass the class of each row."
         )
-    y = _class_labels(y)
+    y = as_labels(y)
     _check_lengths(X, y)
     classes, labels, count = np.unique(y, return_inverse=True, return_counts=True)
     if len(classes) < min_classes:
@@ -191,16 +203,21 @@ def check_labels(
     return classes, labels.astype(np.int64)
 
 
-def check_names(y: Any, X: Any) -> npt.NDArray[Any]:
+def check_names(
+    y: Any, X: Any, known: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
     """Return the class of every row to enroll; a single class applies to all rows.
 
     Raises
     ------
     ValueError
-        If `y` has missing values, is continuous or of the wrong length.
+        If `y` has missing values, is continuous or of the wrong length, or if its
+        labels and the `known` classes are of different kinds.
     """
-    names = _class_labels(np.repeat(y, X.shape[0]) if np.ndim(y) == 0 else y)
+    names = as_labels(np.repeat(to_numpy(y), X.shape[0]) if np.ndim(y) == 0 else y)
     _check_lengths(X, names)
+    if known is not None:
+        join_classes(known, names)
     return names
 
 
@@ -264,37 +281,38 @@ def check_one_kind(left: Any, right: Any) -> None:
         )
 
 
-def check_same(X: Sides, same: Any) -> npt.NDArray[np.int64]:
+def check_same(X: Sides, same: Any, *, both: bool = True) -> npt.NDArray[np.int64]:
     """Return which pairs are the same, as 0 and 1.
 
     Raises
     ------
     ValueError
         If `same` is missing, has the wrong length, contains values other than 0 and 1,
-        or only one of them.
+        or, with `both`, only one of them.
     """
     if same is None:
         raise ValueError(
             "Pairs require `y`: 1 for pairs that are the same, 0 for pairs that are "
             "different; got None."
         )
-    same = column_or_1d(same, warn=True)
-    _check_lengths(X, same)
-    kinds = set(np.unique(same).tolist())
+    values = column_or_1d(label_objects(same), warn=True)
+    _check_lengths(X, values)
+    found = distinct_same(values)
+    kinds = set(found)
     if not kinds <= {0, 1}:
-        hint = " Replace -1 with 0." if kinds == {-1, 1} else ""
-        got = sorted(kinds, key=str)[:10]
+        hint = _HINTS_OF_SAME.get(frozenset(kinds), "")
+        got = ", ".join(sorted(map(str, found))[:10])
         raise ValueError(
             "For Pairs, `y` must contain only 1 (same) and 0 (different); "
-            f"got {got}.{hint}"
+            f"got [{got}].{hint}"
         )
-    if len(kinds) < 2:
+    if both and len(kinds) < 2:
         kind = "same" if kinds == {1} else "different"
         raise ValueError(
             "For Pairs, `y` must contain both 1 (same) and 0 (different); got 1 class: "
             f"all are {kind}."
         )
-    zeros_and_ones: npt.NDArray[np.int64] = same.astype(np.int64)
+    zeros_and_ones: npt.NDArray[np.int64] = values.astype(np.int64)
     return zeros_and_ones
 
 
@@ -304,16 +322,12 @@ def join_classes(classes: npt.NDArray[Any], *known: npt.ArrayLike) -> npt.NDArra
     Raises
     ------
     ValueError
-        If some are numbers and others are strings.
+        If they are of different kinds, such as numbers and strings.
     """
-    parts = [classes, *(_class_labels(part, name="classes") for part in known)]
-    if len({part.dtype.kind in "OU" for part in parts}) > 1:
-        raise ValueError(
-            "The labels in `y` and the known `classes` must be of the same kind; got "
-            + " and ".join(f"{part.tolist()[:3]}" for part in parts)
-            + "."
-        )
-    joined: npt.NDArray[Any] = np.unique(np.concatenate(parts))
+    parts = [classes, *(as_labels(part, name="classes") for part in known)]
+    for part in parts[1:]:
+        check_same_kind(parts[0], part, "The labels in `y` and the known `classes`")
+    joined: npt.NDArray[Any] = np.unique(join_labels(*parts))
     return joined
 
 
@@ -414,42 +428,6 @@ def _is_numeric(column: Any) -> bool:
 def _is_about_names(error: Exception) -> bool:
     """Whether scikit-learn complains about the number or the names of the columns."""
     return any(words in str(error).lower() for words in ("feature", "column names"))
-
-
-def _class_labels(y: Any, name: str = "y") -> npt.NDArray[Any]:
-    """Return labels as an array of one kind, or raise an error that names them."""
-    labels: npt.NDArray[Any] = column_or_1d(y, warn=True)
-    if labels.dtype == object:  # NumPy also makes such arrays of columns of numbers
-        labels = pd.Series(labels).infer_objects().to_numpy()
-    missing = int(pd.isna(labels).sum())
-    if missing:
-        raise ValueError(
-            f"Input {name} contains NaN or None in {missing} rows; drop these rows."
-        )
-    if not _name_classes(labels):
-        kind = (
-            "continuous"
-            if labels.dtype.kind == "f"
-            else pd.api.types.infer_dtype(labels)
-        )
-        raise ValueError(
-            f"Unknown label type: {kind}. `{name}` must contain class labels of one "
-            "kind: integers, strings or booleans. Bin continuous values into classes "
-            "first."
-        )
-    return labels
-
-
-def _name_classes(labels: npt.NDArray[Any]) -> bool:
-    """Whether labels are classes rather than continuous values.
-
-    scikit-learn's own test warns if most classes are small.
-    """
-    if labels.dtype.kind == "f":
-        return bool(np.isfinite(labels).all() and (labels == np.floor(labels)).all())
-    if labels.dtype.kind == "O":
-        return bool(pd.api.types.infer_dtype(labels) == "string")
-    return labels.dtype.kind in "biuUMm"
 
 
 def _check_lengths(X: Any, y: npt.NDArray[Any]) -> None:
