@@ -459,9 +459,10 @@ def _joined_ids(*parts: Array) -> Array:
     return np.concatenate(filled, dtype=dtype if same else object)
 
 
-def _stacked(*parts: Any) -> Any:
-    return (
-        sparse.vstack(parts, format="csr")
-        if sparse.issparse(parts[0])
-        else np.concatenate(parts)
-    )
+def _stacked(first: Any, other: Any) -> Any:
+    """Concatenate rows in the container of the first: dense, or a CSR matrix."""
+    if sparse.issparse(first):
+        flat = other if sparse.issparse(other) else sparse.csr_array(other)
+        return sparse.vstack([first, flat], format="csr")
+    dense = other.toarray() if sparse.issparse(other) else other
+    return np.concatenate([first, dense])

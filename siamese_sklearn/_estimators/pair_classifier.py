@@ -128,6 +128,11 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         Number of steps that the last call planned, one per batch.
     input_weight_ : float
         Share of the squared distances that comes from the input, see `purpose`.
+    input_offset_ : ndarray or None
+        Subtracted from X, in float64, before X becomes float32: the means of features
+        whose differences float32 would lose, such as Unix seconds of one day, and 0
+        for all others. None if there are no such features in the data of the first
+        fit, or if these are float32.
     input_shape_ : tuple of int
         Shape of one row; of the left side, if the sides differ.
     n_features_in_ : int
@@ -203,9 +208,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         ``tower(input_shape, n_components)``, with the components that do not come from
         the input (see `purpose`), and returns a module. The built-in towers
         standardize their input (the MLP also clips it and adds a little noise,
-        see `MLPTower`); your own module gets X as is. "pseudo_siamese" also accepts
-        ``(left, right)``. For "two_channel", a module maps the stacked pair, of shape
-        (B, 2 C, H, W) or (B, 2 d), to (B, 1).""",
+        see `MLPTower`); your own module gets X as float32. "pseudo_siamese" also
+        accepts ``(left, right)``. For "two_channel", a module maps the stacked pair, of
+        shape (B, 2 C, H, W) or (B, 2 d), to (B, 1).""",
         fixed=True,
     )
     loss: LossLike = parameter(

@@ -149,7 +149,7 @@ class SharedParameters:
         ``tower(input_shape, n_components)``, with the components that do not come from
         the input (see `purpose`), and returns a module. The built-in towers
         standardize their input (the MLP also clips it and adds a little noise,
-        see `MLPTower`); your own module gets X as is.""",
+        see `MLPTower`); your own module gets X as float32.""",
         fixed=True,
     )
     loss: LossLike = parameter(

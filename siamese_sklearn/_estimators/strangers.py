@@ -185,9 +185,8 @@ def warn_of_duplicates(gallery: Gallery, rows: Any, codes: Any, names: Array) ->
         )
 
 
-def _are_equal(one: Any, other: Any) -> bool:
-    if issparse(one):
-        return bool((one != other).nnz == 0)
+def _are_equal(*rows: Any) -> bool:
+    one, other = (row.toarray() if issparse(row) else row for row in rows)
     return np.array_equal(one, other)
 
 

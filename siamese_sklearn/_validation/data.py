@@ -29,6 +29,7 @@ from siamese_sklearn._labels import (
     join_labels,
     label_objects,
 )
+from siamese_sklearn._validation.offset import centered, find_offset
 from siamese_sklearn.pairs._containers import Sides
 
 __all__ = [
@@ -71,11 +72,14 @@ def keep_fitted_state(estimator: BaseEstimator) -> Iterator[None]:
 def check_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     """Return rows as float32: a C-contiguous array or a CSR matrix; or a memmap as is.
 
+    Features that would lose their differences in float32 are centered first, by an
+    offset that the first fit finds; `rows` are then an array in memory.
+
     Parameters
     ----------
     estimator : estimator
-        Stores the number and the names of the features if `reset`; otherwise `X` is
-        compared with those.
+        Stores the number, the names and the offset of the features if `reset`;
+        otherwise `X` is compared with those.
     X : array-like, data frame, sparse matrix or numpy.memmap
         Of shape (n, d), (n, H, W) or (n, C, H, W).
     reset : bool
@@ -91,7 +95,7 @@ def check_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
         not numeric, or rows of another shape than in `fit`. The message names X.
     """
     try:
-        X = _check_array(estimator, X, 2 if reset else 1, reset=reset)
+        rows = _check_array(estimator, X, 2 if reset else 1, reset=reset)
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         columns = [] if _is_about_names(error) else _non_numeric_columns(X)
@@ -105,8 +109,11 @@ def check_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
             raise
         hint = next((text for words, text in _HINTS.items() if words in str(error)), "")
         raise kind(f"`X` is invalid: {error}{hint}") from error
-    _check_row_shape(estimator, X.shape[1:], reset=reset)
-    return X
+    _check_row_shape(estimator, rows.shape[1:], reset=reset)
+    if reset:
+        estimator.input_offset_ = find_offset(X, rows)
+    offset = estimator.input_offset_
+    return rows if offset is None else centered(X, rows, offset)
 
 
 class RightSide(BaseEstimator):
