@@ -25,6 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from siamese_sklearn._documentation import DocumentationLink
+from siamese_sklearn._estimators.axes import check_axes, is_picture
 from siamese_sklearn._estimators.input_path import (
     InputScale,
     Parts,
@@ -387,6 +388,8 @@ class SiameseBase(  # type: ignore[call-arg]
         if isinstance(X, Triplets):
             sides = self._check_sides(X, reset=reset)
             return TrainingData("triplets", sides, np.zeros(len(X), dtype=np.int64))
+        if reset:
+            check_axes(X, y, self.tower)
         X = check_rows(self, X, reset=reset)
         classes, labels = check_labels(self, X, y)
         return TrainingData("rows", (X,), labels, classes)
@@ -566,7 +569,8 @@ class SiameseBase(  # type: ignore[call-arg]
         if not isinstance(augment, str):
             return augment
         towers = self.tower if isinstance(self.tower, tuple) else (self.tower,)
-        are_images = all(is_cnn(tower, data.sides[0].shape[1:]) for tower in towers)
+        shape = data.sides[0].shape[1:]
+        are_images = all(is_cnn(tower, shape) for tower in towers) and is_picture(shape)
         return ImageAugmenter() if data.kind == "rows" and are_images else None
 
     def _split_of(self, data: TrainingData) -> str:

@@ -264,7 +264,8 @@ class SharedParameters:
         seeded by `random_state`. "auto" applies
         `siamese_sklearn.augmentation.ImageAugmenter` if the rows are images for the
         built-in CNN: it rotates, scales, shears and shifts each image slightly. "auto"
-        does nothing otherwise, or for `Pairs` and `Triplets`.""",
+        does nothing otherwise, or for `Pairs` and `Triplets`, or for rows with sides of
+        more than 4 to 1 or fewer than 5 pixels, such as series (channels, time).""",
         check=_check_augment,
     )
     early_stopping: bool = parameter(

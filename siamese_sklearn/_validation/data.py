@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.validation import (
@@ -21,13 +19,18 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from siamese_sklearn._arrays import to_numpy
+from siamese_sklearn._arrays import as_rows, to_numpy
 from siamese_sklearn._labels import (
     as_labels,
     check_same_kind,
     distinct_same,
     join_labels,
     label_objects,
+)
+from siamese_sklearn._validation.columns import (
+    ENCODE,
+    check_categories,
+    explain_columns,
 )
 from siamese_sklearn._validation.offset import centered, find_offset
 from siamese_sklearn.pairs._containers import Sides
@@ -45,14 +48,12 @@ __all__ = [
 ]
 
 _BYTES_AT_ONCE = 2**25
-_MAX_NAMED = 5  # columns in an error message
-_ENCODE = "Encode text and categories as numbers first, for example with OneHotEncoder"
 _HINTS_OF_SAME = {
     frozenset({1, "-1"}): " Replace -1 with 0.",
     frozenset({"-1"}): " Replace -1 with 0.",
 }
 _HINTS = {  # what NumPy's messages do not say
-    "could not convert string": f". {_ENCODE}.",
+    "could not convert string": f". {ENCODE}.",
     "inhomogeneous": " All rows must have the same length.",
 }
 
@@ -94,17 +95,14 @@ def check_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
         For NaN, infinity, no rows, 1-D data, ragged lists, strings, columns that are
         not numeric, or rows of another shape than in `fit`. The message names X.
     """
+    X = as_rows(X)
+    check_categories(X)
     try:
         rows = _check_array(estimator, X, 2 if reset else 1, reset=reset)
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        columns = [] if _is_about_names(error) else _non_numeric_columns(X)
-        if columns:
-            named = columns[:_MAX_NAMED] + ["..."] * (len(columns) > _MAX_NAMED)
-            raise kind(
-                f"`X` must be numeric, but these columns are not: {', '.join(named)}. "
-                f"{_ENCODE} in a ColumnTransformer, or drop these columns."
-            ) from error
+        if not _is_about_names(error):
+            explain_columns(X, kind, error)
         if "X" in str(error):
             raise
         hint = next((text for words, text in _HINTS.items() if words in str(error)), "")
@@ -405,31 +403,6 @@ def _check_row_shape(
             f"`X` has rows of shape {shape}, but {type(estimator).__name__} was fitted "
             f"on rows of shape {estimator.input_shape_}."
         )
-
-
-def _non_numeric_columns(X: Any) -> list[str]:
-    """Names and dtypes of the columns of a data frame that do not hold numbers."""
-    polars = sys.modules.get("polars")  # optional; imported if `X` is its data frame
-    frames = pd.DataFrame if polars is None else (pd.DataFrame, polars.DataFrame)
-    if not isinstance(X, frames):
-        return []
-    return [
-        f"{name!r} ({X[name].dtype})" for name in X.columns if not _is_numeric(X[name])
-    ]
-
-
-def _is_numeric(column: Any) -> bool:
-    # as an array, a pandas column with a nullable dtype has dtype object
-    if isinstance(column, pd.Series) and pd.api.types.is_numeric_dtype(column):
-        return True
-    values = np.asarray(column)
-    if values.dtype.kind in "mM":
-        return False
-    try:
-        values.astype(np.float32)
-    except (ValueError, TypeError):
-        return False
-    return True
 
 
 def _is_about_names(error: Exception) -> bool:
