@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from sklearn import get_config
 from torch.utils.data import DataLoader, Dataset
 
 from siamese_sklearn._typing import Array
 
-__all__ = ["as_rows", "is_of", "to_numpy"]
+__all__ = ["as_rows", "in_namespace_of", "is_of", "to_numpy"]
 
 
 def is_of(library: str, value: Any) -> bool:
@@ -38,6 +39,22 @@ def to_numpy(values: Any) -> Array:
     if is_of("pyarrow", values) and hasattr(values, "to_pylist") and values.null_count:
         return _objects(values.to_pylist())
     return np.asarray(values)
+
+
+def in_namespace_of(X: Any, values: Any) -> Any:
+    """Return numbers as a tensor on the device of `X`, if that is what the user wants.
+
+    That is, if `X` is a tensor and scikit-learn's ``array_api_dispatch`` is on. Strings
+    and other objects, which tensors cannot hold, stay an array.
+    """
+    is_wanted = isinstance(X, torch.Tensor) and get_config()["array_api_dispatch"]
+    if not is_wanted or not isinstance(values, np.ndarray):
+        return values
+    if values.dtype.kind not in "biuf":
+        return values
+    has_float64 = X.device.type != "mps"
+    exact = values if has_float64 or values.dtype.kind != "f" else np.float32(values)
+    return torch.from_numpy(np.ascontiguousarray(exact)).to(X.device)
 
 
 def as_rows(X: Any, name: str = "X") -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
+from siamese_sklearn._arrays import to_numpy
 from siamese_sklearn._checks import check_number, check_option, warn
 from siamese_sklearn._typing import DoubleArray, IntArray
 from siamese_sklearn.metrics._verification import accept_counts
@@ -99,7 +100,7 @@ def choose_threshold(
     check_number("beta", beta, low=0.0, low_open=True)
     choose = _strategy(strategy, target, beta)
     false_accepts, true_accepts, thresholds = accept_counts(same, score)
-    dtype = np.asarray(score).dtype
+    dtype = to_numpy(score).dtype
     lowest_accepted = thresholds.astype(
         dtype if dtype in (np.float16, np.float32) else np.float64
     )

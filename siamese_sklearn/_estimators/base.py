@@ -183,8 +183,9 @@ class SiameseBase(  # type: ignore[call-arg]
         Returns
         -------
         Z : array of shape (n, n_components), float32
-            A data frame if `set_output` asks for one. For `Pairs` and `Triplets`, the
-            same container with the embeddings of each side.
+            A data frame if `set_output` asks for one; a tensor on the device of `X` if
+            `X` is one and scikit-learn's ``array_api_dispatch`` is on. For `Pairs` and
+            `Triplets`, the same container with the embeddings of each side.
         """
         check_is_fitted(self)
         if not isinstance(X, Pairs | Triplets):

@@ -15,6 +15,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score, roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
+from siamese_sklearn._arrays import in_namespace_of, to_numpy
 from siamese_sklearn._checks import check_integer, check_number, check_option, warn
 from siamese_sklearn._estimators.base import SiameseBase
 from siamese_sklearn._estimators.gallery import Gallery
@@ -582,7 +583,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         self._keep(self._enrolled().without(labels), self._strangers)
         return self
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any) -> Any:
         """Predict the class of each row, or whether the two sides of each pair match.
 
         Parameters
@@ -594,7 +595,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         array of shape (n,)
             For rows, the class of the best reference, or `unknown_label` if it is set
             and no reference reaches ``identification_threshold_``. For `Pairs`, 1
-            (same) or 0 (different).
+            (same) or 0 (different). As in `transform`, numbers are a tensor if `X` is
+            one and ``array_api_dispatch`` is on.
 
         Raises
         ------
@@ -610,10 +612,10 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             scorer = self._scorer
             best, score = gallery.nearest(scorer.codes(rows, 0), scorer.searched_by)
         labels: Array = gallery.classes[best]
-        if self.unknown_label is None:
-            return labels
-        is_unknown = score < self.identification_threshold_
-        return with_unknown(labels, is_unknown, self.unknown_label)
+        if self.unknown_label is not None:
+            is_unknown = score < self.identification_threshold_
+            labels = with_unknown(labels, is_unknown, self.unknown_label)
+        return in_namespace_of(X, labels)
 
     def kneighbors(
         self, X: Any, n_neighbors: int = 5, return_distance: bool = True
@@ -666,10 +668,11 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             places, scores = gallery.nearest_references(
                 scorer.codes(rows, 0), n_neighbors, scorer.searched_by
             )
-        ids = gallery.ids[places]
-        return (scorer.distance_of(scores), ids) if return_distance else ids
+        ids = in_namespace_of(X, gallery.ids[places])
+        distances = in_namespace_of(X, scorer.distance_of(scores))
+        return (distances, ids) if return_distance else ids
 
-    def decision_function(self, X: Any) -> DoubleArray:
+    def decision_function(self, X: Any) -> Any:
         """Score of each class, or score of each pair minus the threshold.
 
         Parameters
@@ -687,9 +690,10 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         if isinstance(X, Sides):
             return self._threshold.margin(self.pair_score(X))
         scores = self._class_scores(X)
-        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+        is_binary = scores.shape[1] == 2
+        return in_namespace_of(X, scores[:, 1] - scores[:, 0] if is_binary else scores)
 
-    def predict_proba(self, X: Any) -> DoubleArray:
+    def predict_proba(self, X: Any) -> Any:
         """Probability of each class, or of "different" and "same".
 
         A single slope is fitted on held-out pairs in `fit`; `calibrate_threshold` does
@@ -719,7 +723,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         if self.unknown_label is not None:
             scores = np.hstack([scores, stranger])
         probabilities: DoubleArray = softmax(self._threshold.slope * scores, axis=1)
-        return probabilities[:, : len(self.classes_)]
+        return in_namespace_of(X, probabilities[:, : len(self.classes_)])
 
     def score(
         self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
@@ -737,7 +741,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         -------
         float
         """
-        answer = self.predict(X)
+        answer = to_numpy(self.predict(X))
         if isinstance(X, Sides):
             right = check_same(X, y, both=False) == answer
         else:

@@ -19,7 +19,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from siamese_sklearn._arrays import as_rows, to_numpy
+from siamese_sklearn._arrays import as_rows, in_namespace_of, to_numpy
 from siamese_sklearn._labels import (
     as_labels,
     check_same_kind,
@@ -339,8 +339,12 @@ def join_classes(classes: npt.NDArray[Any], *known: npt.ArrayLike) -> npt.NDArra
 def in_chosen_container(
     estimator: BaseEstimator, embeddings: npt.NDArray[np.float32], X: Any
 ) -> Any:
-    """Return embeddings as `set_output` asks: an array, or a frame indexed like `X`."""
-    return _wrap_data_with_container("transform", embeddings, X, estimator)
+    """Return embeddings as `set_output` asks: an array, or a frame indexed like `X`.
+
+    With scikit-learn's ``array_api_dispatch``, the array is a tensor if `X` is one.
+    """
+    wrapped = _wrap_data_with_container("transform", embeddings, X, estimator)
+    return in_namespace_of(X, wrapped)
 
 
 def _check_array(estimator: BaseEstimator, X: Any, minimum: int, *, reset: bool) -> Any:
