@@ -63,7 +63,7 @@ def choose_threshold(
         otherwise. With 0, "far" accepts no different pair that is given, and "frr"
         rejects no same pair.
     beta : float, default=1.0
-        Weight of recall relative to precision. Used by "f_beta" only.
+        Weight of recall relative to precision, above 0. Used by "f_beta" only.
 
     Returns
     -------
@@ -97,7 +97,8 @@ def choose_threshold(
     0.3125
     """
     check_option("strategy", strategy, STRATEGIES)
-    check_number("beta", beta, low=0.0, low_open=True)
+    alone = '; for precision alone, set strategy="precision" and a target'
+    check_number("beta", beta, low=0.0, low_open=True, also=alone)
     choose = _strategy(strategy, target, beta)
     false_accepts, true_accepts, thresholds = accept_counts(same, score)
     dtype = to_numpy(score).dtype

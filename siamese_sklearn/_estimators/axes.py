@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
+from sklearn.exceptions import ConvergenceWarning
 
 from siamese_sklearn._checks import warn
 from siamese_sklearn._labels import distinct_same, label_objects
@@ -12,9 +14,10 @@ from siamese_sklearn.towers._cnn import has_channels_last
 from siamese_sklearn.towers._resolve import TowerLike, is_cnn
 from siamese_sklearn.towers._spec import TowerSpec
 
-__all__ = ["check_axes", "is_picture"]
+__all__ = ["check_axes", "is_picture", "warn_if_constant"]
 
 _SIDES = {2: "Pairs(left, right)", 3: "Triplets(anchor, positive, negative)"}
+_ROWS_AT_ONCE = 256
 _LONGEST, _SHORTEST = 4, 5  # sides of a picture: at most 4:1, at least 5 pixels
 
 
@@ -60,6 +63,32 @@ def check_axes(X: Any, y: Any, tower: TowerLike | tuple[TowerLike, TowerLike]) -
         )
     if len(shape) == 4 and any(is_cnn(each, shape[1:]) for each in towers):
         _warn_of_channels(shape[1:])
+
+
+def warn_if_constant(sides: tuple[Any, ...]) -> None:
+    """Warn if all rows of each side are equal, so that nothing can be learned.
+
+    Parameters
+    ----------
+    sides : tuple of arrays, memmaps or CSR matrices
+    """
+    if all(_is_constant(side) for side in sides):
+        warn(
+            "All rows of `X` are equal, so no class can be told from another, and the "
+            "embeddings collapse to a point. Check how `X` was made.",
+            ConvergenceWarning,
+        )
+
+
+def _is_constant(rows: Any) -> bool:
+    first = _dense(rows[:1])
+    starts = range(0, rows.shape[0], _ROWS_AT_ONCE)
+    # stops at the first difference, in nearly all data among the first rows
+    return all((_dense(rows[i : i + _ROWS_AT_ONCE]) == first).all() for i in starts)
+
+
+def _dense(rows: Any) -> Any:
+    return rows.toarray() if issparse(rows) else rows
 
 
 def is_picture(row_shape: tuple[int, ...]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from siamese_sklearn._documentation import DocumentationLink
-from siamese_sklearn._estimators.axes import check_axes, is_picture
+from siamese_sklearn._estimators.axes import check_axes, is_picture, warn_if_constant
 from siamese_sklearn._estimators.input_path import (
     InputScale,
     Parts,
@@ -33,6 +32,7 @@ from siamese_sklearn._estimators.input_path import (
     choose_weight,
     learn_input_path,
 )
+from siamese_sklearn._estimators.pair_metric import PairMetric
 from siamese_sklearn._estimators.parameters import SharedParameters
 from siamese_sklearn._estimators.training_data import TrainingData, check_loss
 from siamese_sklearn._labels import join_labels, number_labels
@@ -291,18 +291,12 @@ class SiameseBase(  # type: ignore[call-arg]
         Returns
         -------
         callable
-            ``(left, right) -> float``. It uses a copy of the current model: a later
-            `fit` does not change it.
+            ``(left, right) -> float``, for rows of any kind, such as those of a data
+            frame. It uses a copy of the current model: a later `fit` does not change
+            it.
         """
         check_is_fitted(self)
-        fitted = copy.copy(self)
-        fitted.net_ = copy.deepcopy(self.net_)
-        fitted._right_side = copy.copy(self._right_side)
-        for side in (fitted, fitted._right_side):
-            if side is not None:
-                # the metric gets plain rows, without names
-                side.__dict__.pop("feature_names_in_", None)
-        return _Metric(fitted)
+        return PairMetric.of(self)
 
     def _cross(self, left: Any, right: Any) -> FloatArray:
         """Score every row of one side against every row of the other, (n, m)."""
@@ -369,6 +363,7 @@ class SiameseBase(  # type: ignore[call-arg]
                 else:
                     net = self._new_net(data, run, weigh=is_whole)
                 check_loss(net.criterion_, self.loss, data, self._architecture)
+                warn_if_constant(data.sides)
                 with kept_on_error(net):
                     yield net, run
                     conclude(net, run, n_done)
@@ -596,17 +591,3 @@ class SiameseBase(  # type: ignore[call-arg]
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-@dataclass(frozen=True)
-class _Metric:
-    """Learned distance of two rows; a class, because a closure cannot be pickled."""
-
-    estimator: SiameseBase
-
-    def __call__(self, u: npt.ArrayLike, v: npt.ArrayLike) -> float:
-        return float(
-            self.estimator.pair_distance(
-                Pairs(np.asarray(u)[None], np.asarray(v)[None])
-            )[0]
-        )

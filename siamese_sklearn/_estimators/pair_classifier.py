@@ -12,11 +12,12 @@ import numpy.typing as npt
 import torch
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
-from siamese_sklearn._arrays import in_namespace_of, to_numpy
+from siamese_sklearn._arrays import in_namespace_of
 from siamese_sklearn._checks import check_integer, check_number, check_option, warn
+from siamese_sklearn._estimators.accuracy import accuracy
 from siamese_sklearn._estimators.base import SiameseBase
 from siamese_sklearn._estimators.gallery import Gallery
 from siamese_sklearn._estimators.holdout import (
@@ -38,7 +39,7 @@ from siamese_sklearn._estimators.strangers import (
     with_unknown,
 )
 from siamese_sklearn._estimators.training_data import TrainingData
-from siamese_sklearn._labels import right_answers
+from siamese_sklearn._estimators.verifier import copy_for_pairs
 from siamese_sklearn._net import Scorer, make_scorer, threads
 from siamese_sklearn._typing import Array, DoubleArray, IntArray
 from siamese_sklearn._validation import (
@@ -493,7 +494,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         Parameters
         ----------
         threshold : float
-            On the scale of `pair_score`.
+            On the scale of `pair_score`. Finite: a number beyond all scores, such as
+            1e9, names nobody, and -1e9 everybody.
         task : {"verification", "identification"}, default="verification"
             "verification" sets ``threshold_``, with which pairs are compared;
             "identification" sets ``identification_threshold_``, which then stays if the
@@ -502,6 +504,11 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `threshold` is not a finite number, or if `task` is unknown.
         """
         check_is_fitted(self)
         check_option("task", task, ("verification", "identification"))
@@ -511,6 +518,37 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         else:
             self._identification, self._strangers = value, None
         return self
+
+    def verifier(self) -> Self:
+        """Return a copy that compares pairs only: nothing is enrolled in it.
+
+        After a fit on rows, ``classes_`` are the enrolled classes. Tools of
+        scikit-learn that read ``classes_`` then misread what `predict_proba` returns
+        for `Pairs`: CalibratedClassifierCV and TunedThresholdClassifierCV of a
+        FrozenEstimator, FixedThresholdClassifier, and the Displays. Pass them the copy.
+
+        Returns
+        -------
+        SiamesePairClassifier
+            Fitted, with ``classes_`` 0 (different) and 1 (same). It has the network and
+            the thresholds of now: later training does not change it.
+
+        Examples
+        --------
+        >>> from sklearn.calibration import CalibratedClassifierCV
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.frozen import FrozenEstimator
+        >>> from siamese_sklearn import SiamesePairClassifier, make_pairs
+        >>> X, y = load_iris(return_X_y=True)
+        >>> clf = SiamesePairClassifier(max_epochs=1).fit(X[::2], y[::2])
+        >>> pairs, same = make_pairs(X[1::2], y[1::2], random_state=0)
+        >>> frozen = FrozenEstimator(clf.verifier())
+        >>> CalibratedClassifierCV(frozen).fit(pairs, same).predict_proba(pairs).shape
+        (150, 2)
+        """
+        check_is_fitted(self)
+        copied: Self = copy_for_pairs(self)
+        return copied
 
     def enroll(self, X: Any, y: Any, ids: npt.ArrayLike | None = None) -> Self:
         """Add references of new or known classes, without training.
@@ -741,13 +779,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         -------
         float
         """
-        answer = to_numpy(self.predict(X))
-        if isinstance(X, Sides):
-            right = check_same(X, y, both=False) == answer
-        else:
-            right = right_answers(y, answer, self.classes_)
-        yes = np.ones_like(right)
-        return float(accuracy_score(yes, right, sample_weight=sample_weight))
+        return accuracy(X, y, self.predict(X), self.classes_, sample_weight)
 
     @property
     def _architecture(self) -> str:

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 import torch
 from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from models import quick, quick_classifier
-from siamese_sklearn import make_pairs, make_triplets
+from siamese_sklearn import Pairs, make_pairs, make_triplets
 from siamese_sklearn._estimators.axes import is_picture
 from siamese_sklearn.towers import CNNTower, MLPTower
 
@@ -135,3 +136,25 @@ def test_series_are_not_rotated(monkeypatch):
     assert calls == []
     quick(max_epochs=1).fit(*images(8, 8))
     assert set(calls) == {(8, 8)}
+
+
+CONSTANT = np.ones((300, 5), np.float32)
+EQUAL = r"All rows of `X` are equal.*Check how"
+
+
+class TestConstantRows:
+    @pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array])
+    @pytest.mark.parametrize("make", MAKERS)
+    def test_are_warned_of(self, make, kind):
+        with pytest.warns(ConvergenceWarning, match=EQUAL):
+            make(max_epochs=1).fit(kind(CONSTANT), np.arange(300) % 3)
+
+    def test_on_both_sides_of_pairs(self):
+        with pytest.warns(ConvergenceWarning, match=EQUAL):
+            quick(max_epochs=1).fit(Pairs(CONSTANT, CONSTANT + 1), np.arange(300) % 2)
+        quick(max_epochs=1).fit(Pairs(CONSTANT[:60], X), np.arange(60) % 2)
+
+    def test_a_single_other_row_is_enough(self):
+        rows = CONSTANT.copy()
+        rows[-1, -1] = 2
+        quick(max_epochs=1).fit(rows, np.arange(300) % 3)
