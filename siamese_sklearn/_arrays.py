@@ -34,8 +34,10 @@ def to_numpy(values: Any) -> Array:
     if isinstance(values, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
         plain = isinstance(values.dtype, np.dtype)
         return np.asarray(values, dtype=None if plain else object)
-    if is_of("polars", values) and hasattr(values, "to_list") and values.null_count():
-        return _objects(values.to_list())
+    if is_of("polars", values) and hasattr(values, "to_list"):
+        # NumPy has no integers of 128 bits
+        is_plain = not values.null_count() and "128" not in str(values.dtype)
+        return values.to_numpy() if is_plain else _objects(values.to_list())
     if is_of("pyarrow", values) and hasattr(values, "to_pylist") and values.null_count:
         return _objects(values.to_pylist())
     return np.asarray(values)

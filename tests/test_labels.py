@@ -124,6 +124,14 @@ def test_columns_of_polars_and_arrow(values, dtype):
         assert labels.dtype.kind in (np.dtype(dtype).kind, "U")
 
 
+def test_columns_of_polars_of_128_bits():
+    polars = pytest.importorskip("polars")
+    if not hasattr(polars, "Int128"):
+        pytest.skip("this version of polars has no integers of 128 bits")
+    labels = as_labels(of_polars(2**70, 2**70 + 1, dtype=polars.Int128))
+    assert labels.tolist() == [2**70, 2**70 + 1]
+
+
 @pytest.mark.parametrize(("y", "kind"), REFUSED.values(), ids=REFUSED)
 def test_what_names_no_classes_of_one_kind_is_refused(y, kind):
     message = rf"Unknown label type: {kind}.* `who` must contain class labels of one"

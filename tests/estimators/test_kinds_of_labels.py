@@ -36,11 +36,18 @@ def check_alike(calls, y, names):
         np.testing.assert_array_equal(call(names[y]), call(y))
 
 
+@pytest.fixture(scope="module")
+def plain(halves):
+    """A classifier and an embedder fitted on 0, 1 and 2."""
+    X, _, y, _ = halves
+    return [make(max_epochs=1).fit(X, y) for make in (quick_classifier, quick)]
+
+
 @pytest.mark.parametrize(("names", "kind"), CLASSES.values(), ids=CLASSES)
 class TestEveryKind:
-    def test_makes_the_same_classes(self, names, kind, halves):
+    def test_makes_the_same_classes(self, names, kind, halves, plain):
         X_train, X_test, y_train, y_test = halves
-        plain = quick_classifier(max_epochs=1).fit(X_train, y_train)
+        plain = plain[0]
         model = quick_classifier(max_epochs=1).fit(X_train, names[y_train])
         assert model.classes_.dtype.kind == kind
         assert model.classes_.tolist() == list(names)
@@ -75,9 +82,8 @@ class TestEveryKind:
         ]
         check_alike(calls, y, names)
 
-    def test_embeds_and_scores_alike(self, names, kind, halves):
-        X, y = halves[0], halves[2]
-        plain = quick(max_epochs=1).fit(X, y)
+    def test_embeds_and_scores_alike(self, names, kind, halves, plain):
+        X, y, plain = halves[0], halves[2], plain[1]
         model = quick(max_epochs=1).fit(X, names[y])
         np.testing.assert_array_equal(model.transform(X), plain.transform(X))
         assert model.score(X, names[y]) == plain.score(X, y)
