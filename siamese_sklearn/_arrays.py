@@ -38,7 +38,7 @@ def to_numpy(values: Any) -> Array:
         # NumPy has no integers of 128 bits
         is_plain = not values.null_count() and "128" not in str(values.dtype)
         return values.to_numpy() if is_plain else _objects(values.to_list())
-    if is_of("pyarrow", values) and hasattr(values, "to_pylist") and values.null_count:
+    if is_of("pyarrow", values) and getattr(values, "null_count", False):
         return _objects(values.to_pylist())
     return np.asarray(values)
 
@@ -98,7 +98,8 @@ def as_rows(X: Any, name: str = "X") -> Any:
 
 
 def _refuse_other_kinds(X: Any, name: str) -> None:
-    if isinstance(X, Dataset | DataLoader) or is_of("datasets", X):
+    is_of_datasets = is_of("datasets", X) and "Dataset" in type(X).__name__
+    if isinstance(X, Dataset | DataLoader) or is_of_datasets:
         raise TypeError(
             f"`{name}` is a {type(X).__name__}, a Dataset or loader of rows; pass "
             "arrays, the rows as `X` and their labels as `y`: for a Dataset of "

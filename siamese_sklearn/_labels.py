@@ -167,15 +167,19 @@ def number_labels(labels: Array, classes: Array) -> IntArray:
     return numbers
 
 
-def right_answers(y: Any, answer: Array, classes: Array) -> BoolArray:
-    """Whether each answer is the label in `y`; answers may be of two kinds.
+def right_answers(
+    y: Any, answer: Array, classes: Array, *, may_mix: bool = False
+) -> BoolArray:
+    """Whether each answer is the label in `y`.
+
+    With `may_mix`, both may have labels of two kinds: the classes, and "unknown".
 
     Raises
     ------
     ValueError
         If `y` has another length, or labels of other kinds than the answers.
     """
-    is_mixed = answer.dtype == object != classes.dtype
+    is_mixed = may_mix and answer.dtype == object
     true = label_objects(y).ravel() if is_mixed else as_labels(y)
     check_consistent_length(true, answer)
     if true.dtype == answer.dtype != object:

@@ -132,3 +132,10 @@ def test_lazy_frames_are_refused():
     polars = pytest.importorskip("polars")
     with pytest.raises(TypeError, match=r"got LazyFrame.*: pass X\.collect\(\)"):
         as_rows(polars.DataFrame(ROWS).lazy())
+
+
+def test_a_column_of_arrow():
+    arrow = pytest.importorskip("pyarrow")
+    assert to_numpy(arrow.array([2**60 + 1, None])).tolist() == [2**60 + 1, None]
+    table = arrow.table({"a": [1.5, 2.5], "b": [3.0, 4.0]})
+    np.testing.assert_array_equal(to_numpy(table), [[1.5, 3.0], [2.5, 4.0]])

@@ -233,8 +233,12 @@ class TestRightAnswers:
 
     def test_of_two_kinds(self):
         answer = np.array([1, "unknown", 2], dtype=object)
-        right = right_answers([1, "unknown", "2"], answer, np.array([1, 2]))
+        y, classes = [1, "unknown", "2"], np.array([1, 2])
+        right = right_answers(y, answer, classes, may_mix=True)
         assert right.tolist() == [True, True, False]
+        names = np.array(["ann", 0], dtype=object)
+        right = right_answers(["ann", 0], names, names[:1], may_mix=True)
+        assert right.tolist() == [True, True]
 
     def test_labels_of_another_kind_are_refused(self):
         with pytest.raises(ValueError, match="labels in `y` and `classes_` must be of"):

@@ -779,7 +779,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         -------
         float
         """
-        return accuracy(X, y, self.predict(X), self.classes_, sample_weight)
+        may_mix, answer = self.unknown_label is not None, self.predict(X)
+        return accuracy(X, y, answer, self.classes_, sample_weight, may_mix=may_mix)
 
     @property
     def _architecture(self) -> str:
