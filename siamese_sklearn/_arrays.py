@@ -12,12 +12,19 @@ from torch.utils.data import DataLoader, Dataset
 
 from siamese_sklearn._typing import Array
 
-__all__ = ["as_rows", "in_namespace_of", "is_of", "to_numpy"]
+__all__ = ["as_rows", "in_namespace_of", "is_of", "shape_of", "to_numpy"]
 
 
 def is_of(library: str, value: Any) -> bool:
     """Whether a value is of a class of a library, which need not be installed."""
     return type(value).__module__.split(".")[0] == library
+
+
+def shape_of(X: Any) -> tuple[int, ...]:
+    """Shape of an array, or of lists of arrays by the first of each; () for others."""
+    if isinstance(X, list | tuple) and len(X):
+        return (len(X), *shape_of(X[0]))
+    return tuple(getattr(X, "shape", ()))
 
 
 def to_numpy(values: Any) -> Array:

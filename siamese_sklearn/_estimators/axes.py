@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.exceptions import ConvergenceWarning
 
+from siamese_sklearn._arrays import shape_of
 from siamese_sklearn._checks import warn
 from siamese_sklearn._labels import distinct_same, label_objects
 from siamese_sklearn.towers._cnn import has_channels_last
@@ -47,7 +48,7 @@ def check_axes(X: Any, y: Any, tower: TowerLike | tuple[TowerLike, TowerLike]) -
     towers = tower if isinstance(tower, tuple) else (tower,)
     if not all(isinstance(each, str | TowerSpec) for each in towers):
         return
-    shape = _shape(X)
+    shape = shape_of(X)
     if len(shape) == 3 and shape[1] == 2 and y is not None and _says_same(y):
         raise ValueError(
             f"`X` has shape (n, 2, {shape[2]}) and `y` has two values that say which "
@@ -98,7 +99,7 @@ def is_picture(row_shape: tuple[int, ...]) -> bool:
 
 
 def _refuse_list_of_sides(X: Any, y: Any) -> None:
-    shapes = [_shape(side) for side in X]
+    shapes = [shape_of(side) for side in X]
     n_rows = {shape[0] for shape in shapes if len(shape) > 1}
     n_labels = None if y is None else len(np.atleast_1d(label_objects(y)))
     if (
@@ -111,13 +112,6 @@ def _refuse_list_of_sides(X: Any, y: Any) -> None:
             f"`X` is a {type(X).__name__} of {len(X)} arrays of shape {shapes[0]}: "
             f"these seem to be the sides of pairs or triplets. Pass {_SIDES[len(X)]}."
         )
-
-
-def _shape(X: Any) -> tuple[int, ...]:
-    """Shape of an array or of lists of arrays, which need not be alike."""
-    if isinstance(X, list | tuple) and len(X):
-        return (len(X), *_shape(X[0]))
-    return tuple(getattr(X, "shape", ()))
 
 
 def _says_same(y: Any) -> bool:

@@ -779,8 +779,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         -------
         float
         """
-        may_mix, answer = self.unknown_label is not None, self.predict(X)
-        return accuracy(X, y, answer, self.classes_, sample_weight, may_mix=may_mix)
+        return accuracy(self, X, y, sample_weight)
 
     @property
     def _architecture(self) -> str:

@@ -19,7 +19,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from siamese_sklearn._arrays import as_rows, in_namespace_of, to_numpy
+from siamese_sklearn._arrays import as_rows, in_namespace_of, shape_of, to_numpy
 from siamese_sklearn._labels import (
     as_labels,
     check_same_kind,
@@ -103,6 +103,9 @@ def check_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         if not _is_about_names(error):
             explain_columns(X, kind, error)
+        hint = "" if reset else _hint_of_pairs(X, estimator.input_shape_)
+        if hint:
+            raise kind(f"{error} {hint}") from error
         if "X" in str(error):
             raise
         hint = next((text for words, text in _HINTS.items() if words in str(error)), "")
@@ -407,6 +410,15 @@ def _check_row_shape(
             f"`X` has rows of shape {shape}, but {type(estimator).__name__} was fitted "
             f"on rows of shape {estimator.input_shape_}."
         )
+
+
+def _hint_of_pairs(X: Any, row_shape: tuple[int, ...]) -> str:
+    """Return what to pass for pairs in the form of other libraries, or nothing."""
+    shape = shape_of(X)
+    if len(shape) < 3 or shape[2:] != row_shape or 2 not in shape[:2]:
+        return ""
+    form = "Pairs(X[:, 0], X[:, 1])" if shape[1] == 2 else "Pairs(*X)"
+    return f"To compare pairs, pass {form}."
 
 
 def _is_about_names(error: Exception) -> bool:

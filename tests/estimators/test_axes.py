@@ -60,6 +60,17 @@ class TestPairsInOtherForms:
         assert model.input_shape_ == (2, 5)
 
 
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "transform"])
+def test_pairs_in_other_forms_after_a_fit(method):
+    model = quick_classifier(max_epochs=1).fit(X, Y)
+    with pytest.raises(ValueError, match=r"pass Pairs\(X\[:, 0\], X\[:, 1\]\)\.$"):
+        getattr(model, method)(STACKED)
+    with pytest.raises(ValueError, match=r"To compare pairs, pass Pairs\(\*X\)\.$"):
+        getattr(model, method)(list(PAIRS.sides))
+    with pytest.raises(ValueError, match=r"X has 4 features, .*as input\.$"):
+        getattr(model, method)(X[:, :4])
+
+
 def test_triplets_in_other_forms():
     triplets = make_triplets(X, Y, random_state=0)
     with pytest.raises(ValueError, match=r"Pass Triplets\(X\[:, 0\], X\[:, 1\], X"):
