@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from siamese_sklearn._arrays import to_numpy
 from siamese_sklearn._checks import check_integer
 
 __all__ = ["hamming_neighbors", "pack_bits", "to_bits"]
@@ -187,7 +188,7 @@ def _count_ones(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
 
 def _words(name: str, packed: npt.ArrayLike) -> npt.NDArray[np.uint64]:
     """Packed codes as 64-bit words, padded with zeros."""
-    rows = np.asarray(packed)
+    rows = to_numpy(packed)
     if rows.ndim != 2 or rows.dtype != np.uint8:
         raise TypeError(
             f"`{name}` must be packed codes, uint8 of shape (n, n_bytes); got "
@@ -199,7 +200,7 @@ def _words(name: str, packed: npt.ArrayLike) -> npt.NDArray[np.uint64]:
 
 
 def _check_rows(name: str, rows: npt.ArrayLike) -> npt.NDArray[Any]:
-    checked = np.asarray(rows)
+    checked = to_numpy(rows)
     if checked.ndim != 2:
         raise ValueError(f"`{name}` must have shape (n, d); got {checked.shape}.")
     return checked

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
+from siamese_sklearn._arrays import to_numpy
 from siamese_sklearn._checks import check_number, check_option, warn
 from siamese_sklearn._typing import DoubleArray, IntArray
 from siamese_sklearn.metrics._verification import accept_counts
@@ -62,7 +63,7 @@ def choose_threshold(
         otherwise. With 0, "far" accepts no different pair that is given, and "frr"
         rejects no same pair.
     beta : float, default=1.0
-        Weight of recall relative to precision. Used by "f_beta" only.
+        Weight of recall relative to precision, above 0. Used by "f_beta" only.
 
     Returns
     -------
@@ -96,10 +97,11 @@ def choose_threshold(
     0.3125
     """
     check_option("strategy", strategy, STRATEGIES)
-    check_number("beta", beta, low=0.0, low_open=True)
+    alone = '; for precision alone, set strategy="precision" and a target'
+    check_number("beta", beta, low=0.0, low_open=True, also=alone)
     choose = _strategy(strategy, target, beta)
     false_accepts, true_accepts, thresholds = accept_counts(same, score)
-    dtype = np.asarray(score).dtype
+    dtype = to_numpy(score).dtype
     lowest_accepted = thresholds.astype(
         dtype if dtype in (np.float16, np.float32) else np.float64
     )

@@ -57,7 +57,8 @@ def as_module(
     Raises
     ------
     ValueError
-        If the output is unknown, or the network has no such output.
+        If the output is unknown, or the network has no such output; or if the estimator
+        subtracts ``input_offset_`` from the input in float64.
     NotFittedError
         If the estimator is not fitted.
 
@@ -74,6 +75,14 @@ def as_module(
     """
     check_is_fitted(estimator)
     check_option("output", output, _OUTPUTS)
+    for side in (estimator, estimator._right):
+        if side.input_offset_ is not None:
+            raise ValueError(
+                "The estimator was fitted on features with a large offset, which it "
+                "subtracts in float64, as `input_offset_` says; an exported network "
+                "takes float32, which would lose their differences. Subtract an offset "
+                "of your own before `fit`, and from what the network gets."
+            )
     fitted = copy.copy(estimator)
     fitted.net_ = on_cpu(estimator.net_)
     if output == "score":

@@ -205,7 +205,7 @@ METHODS = [
 
 CLASSIFIER_METHODS = [
     *METHODS,
-    *["predict", "predict_proba", "decision_function", "enroll", "forget"],
+    *["predict", "predict_proba", "decision_function", "enroll", "forget", "verifier"],
     *["calibrate_threshold", "set_threshold", "kneighbors"],
 ]
 

@@ -317,7 +317,7 @@ def test_whole_and_boolean_inputs_are_taken():
         ),
         (
             {"strategy": "f_beta", "beta": 0.0},
-            "`beta` must be a finite number above 0; got 0.0",
+            "`beta` must be a finite number above 0; for precision alone, .*; got 0.0",
         ),
     ],
 )

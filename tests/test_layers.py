@@ -18,7 +18,16 @@ ROOT = Path(siamese_sklearn.__file__).parent
 # From the bottom to the top; a room imports from lower levels and from itself.
 LEVELS = [
     ["_checks", "_documentation", "_files", "_typing", "_version"],
-    ["_grouping", "_pipelines", "augmentation", "binary", "distances", "mining"],
+    ["_arrays"],
+    [
+        "_grouping",
+        "_labels",
+        "_pipelines",
+        "augmentation",
+        "binary",
+        "distances",
+        "mining",
+    ],
     ["heads", "pairs", "sampling", "towers"],
     ["_net", "_validation", "losses", "metrics"],
     ["calibration"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from siamese_sklearn._documentation import DocumentationLink
+from siamese_sklearn._estimators.axes import check_axes, is_picture, warn_if_constant
 from siamese_sklearn._estimators.class_folds import ClassFold, leave_classes_out
 from siamese_sklearn._estimators.class_numbers import ClassNumbers
 from siamese_sklearn._estimators.input_path import (
@@ -29,6 +29,7 @@ from siamese_sklearn._estimators.input_path import (
     choose_weight,
     learn_input_path,
 )
+from siamese_sklearn._estimators.pair_metric import PairMetric
 from siamese_sklearn._estimators.parameters import SharedParameters
 from siamese_sklearn._estimators.stamped import StampedPickles
 from siamese_sklearn._estimators.training_data import TrainingData, check_loss
@@ -180,8 +181,9 @@ class SiameseBase(  # type: ignore[call-arg]
         Returns
         -------
         Z : array of shape (n, n_components), float32
-            A data frame if `set_output` asks for one. For `Pairs` and `Triplets`, the
-            same container with the embeddings of each side.
+            A data frame if `set_output` asks for one; a tensor on the device of `X` if
+            `X` is one and scikit-learn's ``array_api_dispatch`` is on. For `Pairs` and
+            `Triplets`, the same container with the embeddings of each side.
         """
         check_is_fitted(self)
         if not isinstance(X, Pairs | Triplets):
@@ -287,18 +289,12 @@ class SiameseBase(  # type: ignore[call-arg]
         Returns
         -------
         callable
-            ``(left, right) -> float``. It uses a copy of the current model: a later
-            `fit` does not change it.
+            ``(left, right) -> float``, for rows of any kind, such as those of a data
+            frame. It uses a copy of the current model: a later `fit` does not change
+            it.
         """
         check_is_fitted(self)
-        fitted = copy.copy(self)
-        fitted.net_ = copy.deepcopy(self.net_)
-        fitted._right_side = copy.copy(self._right_side)
-        for side in (fitted, fitted._right_side):
-            if side is not None:
-                # the metric gets plain rows, without names
-                side.__dict__.pop("feature_names_in_", None)
-        return _Metric(fitted)
+        return PairMetric.of(self)
 
     def _cross(self, left: Any, right: Any) -> FloatArray:
         """Score every row of one side against every row of the other, (n, m)."""
@@ -366,6 +362,7 @@ class SiameseBase(  # type: ignore[call-arg]
                 else:
                     net, folds = self._new_net(data, run, is_whole=is_whole)
                 check_loss(net.criterion_, self.loss, data, self._architecture)
+                warn_if_constant(data.sides)
                 with kept_on_error(net):
                     yield net, run
                     conclude(net, run, n_done)
@@ -386,6 +383,8 @@ class SiameseBase(  # type: ignore[call-arg]
         if isinstance(X, Triplets):
             sides = self._check_sides(X, reset=reset)
             return TrainingData("triplets", sides, np.zeros(len(X), dtype=np.int64))
+        if reset:
+            check_axes(X, y, self.tower)
         X = check_rows(self, X, reset=reset)
         classes, labels = check_labels(self, X, y)
         return TrainingData("rows", (X,), labels, classes)
@@ -563,7 +562,8 @@ class SiameseBase(  # type: ignore[call-arg]
         if not isinstance(augment, str):
             return augment
         towers = self.tower if isinstance(self.tower, tuple) else (self.tower,)
-        are_images = all(is_cnn(tower, data.sides[0].shape[1:]) for tower in towers)
+        shape = data.sides[0].shape[1:]
+        are_images = all(is_cnn(tower, shape) for tower in towers) and is_picture(shape)
         return ImageAugmenter() if data.kind == "rows" and are_images else None
 
     def _split_of(self, data: TrainingData) -> str:
@@ -588,17 +588,3 @@ class SiameseBase(  # type: ignore[call-arg]
         tags.input_tags.sparse = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-@dataclass(frozen=True)
-class _Metric:
-    """Learned distance of two rows; a class, because a closure cannot be pickled."""
-
-    estimator: SiameseBase
-
-    def __call__(self, u: npt.ArrayLike, v: npt.ArrayLike) -> float:
-        return float(
-            self.estimator.pair_distance(
-                Pairs(np.asarray(u)[None], np.asarray(v)[None])
-            )[0]
-        )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from siamese_sklearn._labels import label_keys, label_objects, number_labels
 from siamese_sklearn._typing import Array, IntArray
 
 __all__ = ["ClassNumbers"]
@@ -45,8 +46,8 @@ class ClassNumbers:
 
         New classes get the numbers of forgotten ones, and then the next.
         """
-        # an empty array may be of another kind
-        is_new = ~np.isin(classes, self.names if len(self.names) else classes[:0])
+        is_new = np.ones(len(classes), dtype=bool)
+        is_new[number_labels(self.names, classes) if len(self.names) else []] = False
         most = max(self.n_given, len(classes))
         free = np.setdiff1d(np.arange(most), self.numbers)
         numbers = np.empty(len(classes), dtype=np.int64)
@@ -56,7 +57,7 @@ class ClassNumbers:
 
     def of(self, names: Any) -> IntArray:
         """Numbers of known classes."""
-        numbers: IntArray = self.numbers[np.searchsorted(self.names, names)]
+        numbers: IntArray = self.numbers[number_labels(np.asarray(names), self.names)]
         return numbers
 
     def names_of(self, numbers: IntArray) -> Array:
@@ -66,6 +67,6 @@ class ClassNumbers:
 
     def without(self, names: Any) -> ClassNumbers:
         """Forget names; their numbers become free."""
-        gone = set(np.ravel(np.asarray(names, dtype=object)).tolist())
-        stays = np.array([name not in gone for name in self.names.tolist()], dtype=bool)
+        gone, known = set(label_keys(label_objects(names).ravel())), self.names
+        stays = np.array([key not in gone for key in label_keys(known)], dtype=bool)
         return replace(self, names=self.names[stays], numbers=self.numbers[stays])

@@ -60,6 +60,11 @@ class SiameseEmbedder(SiameseBase):
         Number of steps that the last call planned, one per batch.
     input_weight_ : float
         Share of the squared distances that comes from the input, see `purpose`.
+    input_offset_ : ndarray or None
+        Subtracted from X, in float64, before X becomes float32: the means of features
+        whose differences float32 would lose, such as Unix seconds of one day, and 0
+        for all others. None if there are no such features in the data of the first
+        fit, or if these are float32.
     input_shape_ : tuple of int
         Shape of one row.
     n_features_in_ : int

@@ -16,6 +16,12 @@ from sklearn.neighbors import NearestNeighbors
 
 from siamese_sklearn._checks import check_integer
 from siamese_sklearn._grouping import group_by_class
+from siamese_sklearn._labels import (
+    as_labels,
+    label_keys,
+    label_objects,
+    number_labels,
+)
 from siamese_sklearn._typing import Array, BoolArray, FloatArray, IntArray
 from siamese_sklearn._validation import join_classes
 from siamese_sklearn.distances import Distance, RankedByEuclidean
@@ -104,15 +110,15 @@ class Gallery:
         Raises
         ------
         ValueError
-            If some classes are numbers and others are strings.
+            If the classes are of different kinds, such as numbers and strings.
         """
-        names = np.asarray(names)
+        names = as_labels(names)
         classes = join_classes(*([self.classes] if len(self) else []), names)
-        labels = np.searchsorted(classes, names)
+        labels = number_labels(names, classes)
         points = rows if embeddings is None else embeddings
         if len(self):
             labels = np.concatenate(
-                [np.searchsorted(classes, self.classes)[self.labels], labels]
+                [number_labels(self.classes, classes)[self.labels], labels]
             )
             points = _stacked(
                 self.rows if embeddings is None else self.embeddings, points
@@ -149,15 +155,15 @@ class Gallery:
             If any of them is not enrolled.
         """
         enrolled = self.classes.tolist()
-        # dtype object, because NumPy would convert numbers to strings in a mixed array
-        wanted = set(np.ravel(np.asarray(names, dtype=object)).tolist())
-        unknown = sorted(wanted.difference(enrolled), key=str)
+        given, own = label_objects(names).ravel(), label_keys(self.classes)
+        wanted = dict(zip(label_keys(given), given.tolist(), strict=True))
+        unknown = sorted((wanted[key] for key in wanted.keys() - set(own)), key=str)
         if unknown:
             raise ValueError(
                 f"`labels` names classes that are not enrolled: {unknown[:10]}. "
                 f"{len(enrolled)} classes are enrolled, starting with {enrolled[:10]}."
             )
-        stays = np.array([name not in wanted for name in enrolled], dtype=bool)
+        stays = np.array([name not in wanted for name in own], dtype=bool)
         kept = np.flatnonzero(stays[self.labels])
         return Gallery(
             self.rows[kept],
@@ -479,9 +485,10 @@ def _joined_ids(*parts: Array) -> Array:
     return np.concatenate(filled, dtype=dtype if same else object)
 
 
-def _stacked(*parts: Any) -> Any:
-    return (
-        sparse.vstack(parts, format="csr")
-        if sparse.issparse(parts[0])
-        else np.concatenate(parts)
-    )
+def _stacked(first: Any, other: Any) -> Any:
+    """Concatenate rows in the container of the first: dense, or a CSR matrix."""
+    if sparse.issparse(first):
+        flat = other if sparse.issparse(other) else sparse.csr_array(other)
+        return sparse.vstack([first, flat], format="csr")
+    dense = other.toarray() if sparse.issparse(other) else other
+    return np.concatenate([first, dense])

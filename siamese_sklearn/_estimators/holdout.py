@@ -189,11 +189,11 @@ def _held_classes(
     n_classes = np.count_nonzero(count)
     n_held = max(round(fraction * n_classes), 2)
     if len(candidates) < n_held + 1 or n_classes < n_held + 2:
+        smaller = ", or a smaller `validation_fraction`" if n_held > 2 else ""
         raise ValueError(
             f'validation_split="classes" holds out {n_held} classes with 2 or more '
-            f"rows and trains on at least 2 others; got {n_classes} classes, "
-            f"{len(candidates)} of them with 2 or more rows. Set "
-            'validation_split="rows", a smaller `validation_fraction`, or '
-            "early_stopping=False."
+            f"rows and trains on at least 2 others, {n_held + 2} in all; got "
+            f"{n_classes} classes, {len(candidates)} of them with 2 or more rows. Set "
+            f'validation_split="rows"{smaller}, or pass more classes.'
         )
     return np.isin(labels, rng.choice(candidates, n_held, replace=False))

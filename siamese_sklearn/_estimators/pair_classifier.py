@@ -12,11 +12,12 @@ import numpy.typing as npt
 import torch
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score, roc_auc_score
-from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
+from siamese_sklearn._arrays import in_namespace_of
 from siamese_sklearn._checks import check_integer, check_number, check_option, warn
+from siamese_sklearn._estimators.accuracy import accuracy
 from siamese_sklearn._estimators.base import SiameseBase
 from siamese_sklearn._estimators.class_folds import ClassFold
 from siamese_sklearn._estimators.gallery import Gallery
@@ -40,6 +41,7 @@ from siamese_sklearn._estimators.strangers import (
     with_unknown,
 )
 from siamese_sklearn._estimators.training_data import TrainingData
+from siamese_sklearn._estimators.verifier import copy_for_pairs
 from siamese_sklearn._net import Scorer, make_scorer, threads
 from siamese_sklearn._typing import Array, DoubleArray, FloatArray, IntArray
 from siamese_sklearn._validation import (
@@ -127,6 +129,11 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         Number of steps that the last call planned, one per batch.
     input_weight_ : float
         Share of the squared distances that comes from the input, see `purpose`.
+    input_offset_ : ndarray or None
+        Subtracted from X, in float64, before X becomes float32: the means of features
+        whose differences float32 would lose, such as Unix seconds of one day, and 0
+        for all others. None if there are no such features in the data of the first
+        fit, or if these are float32.
     input_shape_ : tuple of int
         Shape of one row; of the left side, if the sides differ.
     n_features_in_ : int
@@ -204,9 +211,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         ``tower(input_shape, n_components)``, with the components that do not come from
         the input (see `purpose`), and returns a module. The built-in towers
         standardize their input (the MLP also clips it and adds a little noise,
-        see `MLPTower`); your own module gets X as is. "pseudo_siamese" also accepts
-        ``(left, right)``. For "two_channel", a module maps the stacked pair, of shape
-        (B, 2 C, H, W) or (B, 2 d), to (B, 1).""",
+        see `MLPTower`); your own module gets X as float32. "pseudo_siamese" also
+        accepts ``(left, right)``. For "two_channel", a module maps the stacked pair, of
+        shape (B, 2 C, H, W) or (B, 2 d), to (B, 1).""",
         fixed=True,
     )
     loss: LossLike = parameter(
@@ -496,7 +503,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         Parameters
         ----------
         threshold : float
-            On the scale of `pair_score`.
+            On the scale of `pair_score`. Finite: a number beyond all scores, such as
+            1e9, names nobody, and -1e9 everybody.
         task : {"verification", "identification"}, default="verification"
             "verification" sets ``threshold_``, with which pairs are compared;
             "identification" sets ``identification_threshold_``, which then stays if the
@@ -505,6 +513,11 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        ValueError, TypeError
+            If `threshold` is not a finite number, or if `task` is unknown.
         """
         check_is_fitted(self)
         check_option("task", task, ("verification", "identification"))
@@ -514,6 +527,37 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         else:
             self._identification, self._strangers = value, None
         return self
+
+    def verifier(self) -> Self:
+        """Return a copy that compares pairs only: nothing is enrolled in it.
+
+        After a fit on rows, ``classes_`` are the enrolled classes. Tools of
+        scikit-learn that read ``classes_`` then misread what `predict_proba` returns
+        for `Pairs`: CalibratedClassifierCV and TunedThresholdClassifierCV of a
+        FrozenEstimator, FixedThresholdClassifier, and the Displays. Pass them the copy.
+
+        Returns
+        -------
+        SiamesePairClassifier
+            Fitted, with ``classes_`` 0 (different) and 1 (same). It has the network and
+            the thresholds of now: later training does not change it.
+
+        Examples
+        --------
+        >>> from sklearn.calibration import CalibratedClassifierCV
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.frozen import FrozenEstimator
+        >>> from siamese_sklearn import SiamesePairClassifier, make_pairs
+        >>> X, y = load_iris(return_X_y=True)
+        >>> clf = SiamesePairClassifier(max_epochs=1).fit(X[::2], y[::2])
+        >>> pairs, same = make_pairs(X[1::2], y[1::2], random_state=0)
+        >>> frozen = FrozenEstimator(clf.verifier())
+        >>> CalibratedClassifierCV(frozen).fit(pairs, same).predict_proba(pairs).shape
+        (150, 2)
+        """
+        check_is_fitted(self)
+        copied: Self = copy_for_pairs(self)
+        return copied
 
     def enroll(self, X: Any, y: Any, ids: npt.ArrayLike | None = None) -> Self:
         """Add references of new or known classes, without training.
@@ -548,7 +592,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         """
         check_is_fitted(self)
         rows = check_rows(self._right, X, reset=False)
-        names = check_names(y, rows)
+        names = check_names(y, rows, self._gallery.classes)
         numbers = np.arange(self._n_rows, self._n_rows + len(names))
         given = numbers if ids is None else check_ids(ids, rows, self._gallery.ids)
         rng = np.random.default_rng(self._split_seed)
@@ -594,7 +638,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         self._keep(gallery, self._strangers)
         return self
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any) -> Any:
         """Predict the class of each row, or whether the two sides of each pair match.
 
         Parameters
@@ -606,8 +650,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         array of shape (n,)
             For rows, the class with the best score (see `decision_function`), or
             `unknown_label` if it is set and no class reaches
-            ``identification_threshold_``. For `Pairs`, 1
-            (same) or 0 (different).
+            ``identification_threshold_``. For `Pairs`, 1 (same) or 0 (different). As in
+            `transform`, numbers are a tensor if `X` is one and ``array_api_dispatch``
+            is on.
 
         Raises
         ------
@@ -623,10 +668,10 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             scorer = self._scorer
             best, score = gallery.nearest(scorer.codes(rows, 0), *self._searched_by)
         labels: Array = gallery.classes[best]
-        if self.unknown_label is None:
-            return labels
-        is_unknown = score < self.identification_threshold_
-        return with_unknown(labels, is_unknown, self.unknown_label)
+        if self.unknown_label is not None:
+            is_unknown = score < self.identification_threshold_
+            labels = with_unknown(labels, is_unknown, self.unknown_label)
+        return in_namespace_of(X, labels)
 
     def kneighbors(
         self, X: Any, n_neighbors: int = 5, return_distance: bool = True
@@ -679,10 +724,11 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             places, scores = gallery.nearest_references(
                 scorer.codes(rows, 0), n_neighbors, scorer.searched_by
             )
-        ids = gallery.ids[places]
-        return (scorer.distance_of(scores), ids) if return_distance else ids
+        ids = in_namespace_of(X, gallery.ids[places])
+        distances = in_namespace_of(X, scorer.distance_of(scores))
+        return (distances, ids) if return_distance else ids
 
-    def decision_function(self, X: Any) -> DoubleArray:
+    def decision_function(self, X: Any) -> Any:
         """Score of each class, or score of each pair minus the threshold.
 
         The references of a class vote: with the slope a of the probability of "same",
@@ -705,9 +751,10 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         if isinstance(X, Sides):
             return self._threshold.margin(self.pair_score(X))
         scores = self._class_scores(X)
-        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+        is_binary = scores.shape[1] == 2
+        return in_namespace_of(X, scores[:, 1] - scores[:, 0] if is_binary else scores)
 
-    def predict_proba(self, X: Any) -> DoubleArray:
+    def predict_proba(self, X: Any) -> Any:
         """Probability of each class, or of "different" and "same".
 
         A single slope is fitted on held-out pairs in `fit`; `calibrate_threshold` does
@@ -737,7 +784,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             stranger = np.full((len(scores), 1), self.identification_threshold_)
             scores = np.hstack([scores, stranger])
         probabilities: DoubleArray = softmax(self._threshold.slope * scores, axis=1)
-        return probabilities[:, : len(self.classes_)]
+        return in_namespace_of(X, probabilities[:, : len(self.classes_)])
 
     def score(
         self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
@@ -755,16 +802,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         -------
         float
         """
-        answer = self.predict(X)
-        # accuracy_score does not compare strings with numbers
-        if answer.dtype == object:
-            y = column_or_1d(y)
-            check_consistent_length(y, answer)
-            y, answer = (
-                np.asarray(y, dtype=object) == answer,
-                np.ones(len(answer), dtype=bool),
-            )
-        return float(accuracy_score(y, answer, sample_weight=sample_weight))
+        return accuracy(self, X, y, sample_weight)
 
     @property
     def _architecture(self) -> str:

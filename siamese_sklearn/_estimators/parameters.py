@@ -149,7 +149,7 @@ class SharedParameters:
         ``tower(input_shape, n_components)``, with the components that do not come from
         the input (see `purpose`), and returns a module. The built-in towers
         standardize their input (the MLP also clips it and adds a little noise,
-        see `MLPTower`); your own module gets X as is.""",
+        see `MLPTower`); your own module gets X as float32.""",
         fixed=True,
     )
     loss: LossLike = parameter(
@@ -263,7 +263,8 @@ class SharedParameters:
         seeded by `random_state`. "auto" applies
         `siamese_sklearn.augmentation.ImageAugmenter` if the rows are images for the
         built-in CNN: it rotates, scales, shears and shifts each image slightly. "auto"
-        does nothing otherwise, or for `Pairs` and `Triplets`.""",
+        does nothing otherwise, or for `Pairs` and `Triplets`, or for rows with sides of
+        more than 4 to 1 or fewer than 5 pixels, such as series (channels, time).""",
         check=_check_augment,
     )
     early_stopping: bool = parameter(

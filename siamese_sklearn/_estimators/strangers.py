@@ -14,6 +14,7 @@ from siamese_sklearn._checks import warn
 from siamese_sklearn._estimators.class_folds import ClassFold
 from siamese_sklearn._estimators.gallery import Gallery, Score
 from siamese_sklearn._grouping import group_by_class, number_within
+from siamese_sklearn._labels import dtype_with
 from siamese_sklearn._typing import Array, BoolArray, FloatArray, IntArray
 from siamese_sklearn._validation import join_classes
 from siamese_sklearn.calibration import threshold_at_rate
@@ -207,7 +208,7 @@ class StrangerSearches:
         return best
 
     def _parts(self, gallery: Gallery) -> tuple[Gallery, Gallery]:
-        """References of the classes of training, and of others."""
+        """Split a gallery into classes of training and others."""
         trained, enrolled = set(self.trained.tolist()), gallery.classes.tolist()
         known = [name for name in enrolled if name in trained]
         new = [name for name in enrolled if name not in trained]
@@ -340,20 +341,13 @@ def warn_of_duplicates(gallery: Gallery, rows: Any, codes: Any, names: Array) ->
         )
 
 
-def _are_equal(one: Any, other: Any) -> bool:
-    if issparse(one):
-        return bool((one != other).nnz == 0)
+def _are_equal(*rows: Any) -> bool:
+    one, other = (row.toarray() if issparse(row) else row for row in rows)
     return np.array_equal(one, other)
 
 
 def with_unknown(labels: Array, where: BoolArray, label: Any) -> Array:
     """Return `labels` with `label` at `where`, in a dtype that holds both."""
-    both = np.asarray([label])
-    kinds = {
-        "number" if array.dtype.kind in "biuf" else array.dtype.kind
-        for array in (labels, both)
-    }
-    dtype = np.result_type(labels, both) if len(kinds) == 1 else np.dtype(object)
-    answer = labels.astype(dtype)
+    answer = labels.astype(dtype_with(labels.dtype, label))
     answer[where] = label
     return answer

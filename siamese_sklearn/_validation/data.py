@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils._set_output import _wrap_data_with_container
 from sklearn.utils.validation import (
@@ -21,6 +19,20 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from siamese_sklearn._arrays import as_rows, in_namespace_of, shape_of, to_numpy
+from siamese_sklearn._labels import (
+    as_labels,
+    check_same_kind,
+    distinct_same,
+    join_labels,
+    label_objects,
+)
+from siamese_sklearn._validation.columns import (
+    ENCODE,
+    check_categories,
+    explain_columns,
+)
+from siamese_sklearn._validation.offset import centered, find_offset
 from siamese_sklearn.pairs._containers import Sides
 
 __all__ = [
@@ -36,10 +48,12 @@ __all__ = [
 ]
 
 _BYTES_AT_ONCE = 2**25
-_MAX_NAMED = 5  # columns in an error message
-_ENCODE = "Encode text and categories as numbers first, for example with OneHotEncoder"
+_HINTS_OF_SAME = {
+    frozenset({1, "-1"}): " Replace -1 with 0.",
+    frozenset({"-1"}): " Replace -1 with 0.",
+}
 _HINTS = {  # what NumPy's messages do not say
-    "could not convert string": f". {_ENCODE}.",
+    "could not convert string": f". {ENCODE}.",
     "inhomogeneous": " All rows must have the same length.",
 }
 
@@ -59,11 +73,14 @@ def keep_fitted_state(estimator: BaseEstimator) -> Iterator[None]:
 def check_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
     """Return rows as float32: a C-contiguous array or a CSR matrix; or a memmap as is.
 
+    Features that would lose their differences in float32 are centered first, by an
+    offset that the first fit finds; `rows` are then an array in memory.
+
     Parameters
     ----------
     estimator : estimator
-        Stores the number and the names of the features if `reset`; otherwise `X` is
-        compared with those.
+        Stores the number, the names and the offset of the features if `reset`;
+        otherwise `X` is compared with those.
     X : array-like, data frame, sparse matrix or numpy.memmap
         Of shape (n, d), (n, H, W) or (n, C, H, W).
     reset : bool
@@ -78,23 +95,26 @@ def check_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:
         For NaN, infinity, no rows, 1-D data, ragged lists, strings, columns that are
         not numeric, or rows of another shape than in `fit`. The message names X.
     """
+    X = as_rows(X)
+    check_categories(X)
     try:
-        X = _check_array(estimator, X, 2 if reset else 1, reset=reset)
+        rows = _check_array(estimator, X, 2 if reset else 1, reset=reset)
     except (ValueError, TypeError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        columns = [] if _is_about_names(error) else _non_numeric_columns(X)
-        if columns:
-            named = columns[:_MAX_NAMED] + ["..."] * (len(columns) > _MAX_NAMED)
-            raise kind(
-                f"`X` must be numeric, but these columns are not: {', '.join(named)}. "
-                f"{_ENCODE} in a ColumnTransformer, or drop these columns."
-            ) from error
+        if not _is_about_names(error):
+            explain_columns(X, kind, error)
+        hint = "" if reset else _hint_of_pairs(X, estimator.input_shape_)
+        if hint:
+            raise kind(f"{error} {hint}") from error
         if "X" in str(error):
             raise
         hint = next((text for words, text in _HINTS.items() if words in str(error)), "")
         raise kind(f"`X` is invalid: {error}{hint}") from error
-    _check_row_shape(estimator, X.shape[1:], reset=reset)
-    return X
+    _check_row_shape(estimator, rows.shape[1:], reset=reset)
+    if reset:
+        estimator.input_offset_ = find_offset(X, rows)
+    offset = estimator.input_offset_
+    return rows if offset is None else centered(X, rows, offset)
 
 
 class RightSide(BaseEstimator):
@@ -174,7 +194,7 @@ def check_labels(
             f"This {name} estimator requires y to be passed, but the target y is None. "
             "Pass the class of each row."
         )
-    y = _class_labels(y)
+    y = as_labels(y)
     _check_lengths(X, y)
     classes, labels, count = np.unique(y, return_inverse=True, return_counts=True)
     if len(classes) < min_classes:
@@ -191,16 +211,21 @@ def check_labels(
     return classes, labels.astype(np.int64)
 
 
-def check_names(y: Any, X: Any) -> npt.NDArray[Any]:
+def check_names(
+    y: Any, X: Any, known: npt.NDArray[Any] | None = None
+) -> npt.NDArray[Any]:
     """Return the class of every row to enroll; a single class applies to all rows.
 
     Raises
     ------
     ValueError
-        If `y` has missing values, is continuous or of the wrong length.
+        If `y` has missing values, is continuous or of the wrong length, or if its
+        labels and the `known` classes are of different kinds.
     """
-    names = _class_labels(np.repeat(y, X.shape[0]) if np.ndim(y) == 0 else y)
+    names = as_labels(np.repeat(to_numpy(y), X.shape[0]) if np.ndim(y) == 0 else y)
     _check_lengths(X, names)
+    if known is not None:
+        join_classes(known, names)
     return names
 
 
@@ -264,37 +289,38 @@ def check_one_kind(left: Any, right: Any) -> None:
         )
 
 
-def check_same(X: Sides, same: Any) -> npt.NDArray[np.int64]:
+def check_same(X: Sides, same: Any, *, both: bool = True) -> npt.NDArray[np.int64]:
     """Return which pairs are the same, as 0 and 1.
 
     Raises
     ------
     ValueError
         If `same` is missing, has the wrong length, contains values other than 0 and 1,
-        or only one of them.
+        or, with `both`, only one of them.
     """
     if same is None:
         raise ValueError(
             "Pairs require `y`: 1 for pairs that are the same, 0 for pairs that are "
             "different; got None."
         )
-    same = column_or_1d(same, warn=True)
-    _check_lengths(X, same)
-    kinds = set(np.unique(same).tolist())
+    values = column_or_1d(label_objects(same), warn=True)
+    _check_lengths(X, values)
+    found = distinct_same(values)
+    kinds = set(found)
     if not kinds <= {0, 1}:
-        hint = " Replace -1 with 0." if kinds == {-1, 1} else ""
-        got = sorted(kinds, key=str)[:10]
+        hint = _HINTS_OF_SAME.get(frozenset(kinds), "")
+        got = ", ".join(sorted(map(str, found))[:10])
         raise ValueError(
             "For Pairs, `y` must contain only 1 (same) and 0 (different); "
-            f"got {got}.{hint}"
+            f"got [{got}].{hint}"
         )
-    if len(kinds) < 2:
+    if both and len(kinds) < 2:
         kind = "same" if kinds == {1} else "different"
         raise ValueError(
             "For Pairs, `y` must contain both 1 (same) and 0 (different); got 1 class: "
             f"all are {kind}."
         )
-    zeros_and_ones: npt.NDArray[np.int64] = same.astype(np.int64)
+    zeros_and_ones: npt.NDArray[np.int64] = values.astype(np.int64)
     return zeros_and_ones
 
 
@@ -304,24 +330,24 @@ def join_classes(classes: npt.NDArray[Any], *known: npt.ArrayLike) -> npt.NDArra
     Raises
     ------
     ValueError
-        If some are numbers and others are strings.
+        If they are of different kinds, such as numbers and strings.
     """
-    parts = [classes, *(_class_labels(part, name="classes") for part in known)]
-    if len({part.dtype.kind in "OU" for part in parts}) > 1:
-        raise ValueError(
-            "The labels in `y` and the known `classes` must be of the same kind; got "
-            + " and ".join(f"{part.tolist()[:3]}" for part in parts)
-            + "."
-        )
-    joined: npt.NDArray[Any] = np.unique(np.concatenate(parts))
+    parts = [classes, *(as_labels(part, name="classes") for part in known)]
+    for part in parts[1:]:
+        check_same_kind(parts[0], part, "The labels in `y` and the known `classes`")
+    joined: npt.NDArray[Any] = np.unique(join_labels(*parts))
     return joined
 
 
 def in_chosen_container(
     estimator: BaseEstimator, embeddings: npt.NDArray[np.float32], X: Any
 ) -> Any:
-    """Return embeddings as `set_output` asks: an array, or a frame indexed like `X`."""
-    return _wrap_data_with_container("transform", embeddings, X, estimator)
+    """Return embeddings as `set_output` asks: an array, or a frame indexed like `X`.
+
+    With scikit-learn's ``array_api_dispatch``, the array is a tensor if `X` is one.
+    """
+    wrapped = _wrap_data_with_container("transform", embeddings, X, estimator)
+    return in_namespace_of(X, wrapped)
 
 
 def _check_array(estimator: BaseEstimator, X: Any, minimum: int, *, reset: bool) -> Any:
@@ -386,70 +412,18 @@ def _check_row_shape(
         )
 
 
-def _non_numeric_columns(X: Any) -> list[str]:
-    """Names and dtypes of the columns of a data frame that do not hold numbers."""
-    polars = sys.modules.get("polars")  # optional; imported if `X` is its data frame
-    frames = pd.DataFrame if polars is None else (pd.DataFrame, polars.DataFrame)
-    if not isinstance(X, frames):
-        return []
-    return [
-        f"{name!r} ({X[name].dtype})" for name in X.columns if not _is_numeric(X[name])
-    ]
-
-
-def _is_numeric(column: Any) -> bool:
-    # as an array, a pandas column with a nullable dtype has dtype object
-    if isinstance(column, pd.Series) and pd.api.types.is_numeric_dtype(column):
-        return True
-    values = np.asarray(column)
-    if values.dtype.kind in "mM":
-        return False
-    try:
-        values.astype(np.float32)
-    except (ValueError, TypeError):
-        return False
-    return True
+def _hint_of_pairs(X: Any, row_shape: tuple[int, ...]) -> str:
+    """Return what to pass for pairs in the form of other libraries, or nothing."""
+    shape = shape_of(X)
+    if len(shape) < 3 or shape[2:] != row_shape or 2 not in shape[:2]:
+        return ""
+    form = "Pairs(X[:, 0], X[:, 1])" if shape[1] == 2 else "Pairs(*X)"
+    return f"To compare pairs, pass {form}."
 
 
 def _is_about_names(error: Exception) -> bool:
     """Whether scikit-learn complains about the number or the names of the columns."""
     return any(words in str(error).lower() for words in ("feature", "column names"))
-
-
-def _class_labels(y: Any, name: str = "y") -> npt.NDArray[Any]:
-    """Return labels as an array of one kind, or raise an error that names them."""
-    labels: npt.NDArray[Any] = column_or_1d(y, warn=True)
-    if labels.dtype == object:  # NumPy also makes such arrays of columns of numbers
-        labels = pd.Series(labels).infer_objects().to_numpy()
-    missing = int(pd.isna(labels).sum())
-    if missing:
-        raise ValueError(
-            f"Input {name} contains NaN or None in {missing} rows; drop these rows."
-        )
-    if not _name_classes(labels):
-        kind = (
-            "continuous"
-            if labels.dtype.kind == "f"
-            else pd.api.types.infer_dtype(labels)
-        )
-        raise ValueError(
-            f"Unknown label type: {kind}. `{name}` must contain class labels of one "
-            "kind: integers, strings or booleans. Bin continuous values into classes "
-            "first."
-        )
-    return labels
-
-
-def _name_classes(labels: npt.NDArray[Any]) -> bool:
-    """Whether labels are classes rather than continuous values.
-
-    scikit-learn's own test warns if most classes are small.
-    """
-    if labels.dtype.kind == "f":
-        return bool(np.isfinite(labels).all() and (labels == np.floor(labels)).all())
-    if labels.dtype.kind == "O":
-        return bool(pd.api.types.infer_dtype(labels) == "string")
-    return labels.dtype.kind in "biuUMm"
 
 
 def _check_lengths(X: Any, y: npt.NDArray[Any]) -> None:

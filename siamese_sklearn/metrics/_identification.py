@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from siamese_sklearn._arrays import to_numpy
 from siamese_sklearn._checks import check_integer, check_number
-from siamese_sklearn._typing import Array, BoolArray, DoubleArray, IntArray
+from siamese_sklearn._labels import as_labels, label_keys, label_objects
+from siamese_sklearn._typing import BoolArray, DoubleArray, IntArray
 
 __all__ = [
     "check_searches",
@@ -371,7 +372,10 @@ class Searches(NamedTuple):
 def check_searches(
     y_true: npt.ArrayLike, scores: npt.ArrayLike, classes: npt.ArrayLike
 ) -> Searches:
-    values, column = np.asarray(scores, dtype=np.float64), _as_labels(classes)
+    values, column = (
+        np.asarray(to_numpy(scores), dtype=np.float64),
+        label_objects(classes),
+    )
     if values.ndim != 2:
         difference = (
             " With two enrolled classes, `decision_function` returns the difference of "
@@ -409,29 +413,31 @@ def check_searches(
 
 def class_codes(y_true: npt.ArrayLike, classes: npt.ArrayLike) -> IntArray:
     """Column of the class of each search, (n,); -1 for strangers."""
-    labels, names = _as_labels(y_true), _as_labels(classes).tolist()
+    labels, names = label_objects(y_true), as_labels(classes, "classes").tolist()
     if labels.ndim != 1:
         raise ValueError(f"`y_true` must have shape (n,); got {labels.shape}.")
-    place = {name: column for column, name in enumerate(names)}
+    own, searched = label_keys(np.asarray(names, dtype=object)), label_keys(labels)
+    place = {key: column for column, key in enumerate(own)}
     if len(place) < len(names):
         twice = Counter(names).most_common(1)[0][0]
         raise ValueError(
             f"`classes` must be distinct; {twice!r} occurs twice. Pass one column per "
             "class, for example the maximum over its references."
         )
-    kinds = [{isinstance(name, str) for name in some} for some in (labels, names)]
-    if len(labels) and not kinds[0] & kinds[1]:
+    kinds = [{_kind(key) for key in keys} for keys in (searched, own)]
+    if searched and not kinds[0] & kinds[1]:
         raise ValueError(
             "`y_true` and `classes` must both contain strings, or both numbers; got "
             f"{labels.tolist()[:3]} and {names[:3]}. Convert one of them; a stranger "
             "may have any label of that kind that is not in `classes`."
         )
-    return np.array([place.get(label, -1) for label in labels.tolist()], dtype=np.int64)
+    return np.array([place.get(key, -1) for key in searched], dtype=np.int64)
 
 
-def _as_labels(labels: npt.ArrayLike) -> Array:
-    """Return an array; in that of a list, numbers and strings stay what they are."""
-    return np.asarray(labels, dtype=object if isinstance(labels, Sequence) else None)
+def _kind(key: Any) -> str:
+    if isinstance(key, str):
+        return "string"
+    return "boolean" if isinstance(key, tuple) else "number"
 
 
 def _check_threshold(threshold: Any) -> float:

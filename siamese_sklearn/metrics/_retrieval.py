@@ -25,7 +25,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from siamese_sklearn._arrays import to_numpy
 from siamese_sklearn._checks import check_integer
+from siamese_sklearn._labels import (
+    as_labels,
+    check_same_kind,
+    join_labels,
+    label_objects,
+)
 from siamese_sklearn._typing import IntArray
 from siamese_sklearn.distances import Distance, RankedByEuclidean, as_distance
 
@@ -301,9 +308,8 @@ def _check_task(
             "`gallery` must have as many columns as `embeddings` "
             f"({queries.shape[1]}); got {rows.shape[1]}."
         )
-    codes = np.unique(np.concatenate([query_labels, row_labels]), return_inverse=True)[
-        1
-    ]
+    check_same_kind(query_labels, row_labels, "`labels` and `gallery_labels`")
+    codes = np.unique(join_labels(query_labels, row_labels), return_inverse=True)[1]
     query_codes, row_codes = codes[: len(queries)], codes[len(queries) :]
     n_relevant = np.bincount(row_codes, minlength=codes.max(initial=0) + 1)[query_codes]
     return _Task(queries, rows, query_codes, row_codes, n_relevant, False)
@@ -313,8 +319,8 @@ def check_labeled(
     name: str, embeddings: npt.ArrayLike, labels_name: str, labels: npt.ArrayLike
 ) -> tuple[Tensor, npt.NDArray[Any]]:
     """Return embeddings as a float64 tensor (n, d), and labels (n,), or raise."""
-    rows = np.array(embeddings, dtype=np.float64)
-    codes = np.asarray(labels)
+    rows = np.array(to_numpy(embeddings), dtype=np.float64)
+    codes = label_objects(labels)
     if rows.ndim != 2 or rows.shape[1] == 0:
         raise ValueError(
             f"`{name}` must have shape (n, d) with d >= 1; got {rows.shape}."
@@ -329,4 +335,4 @@ def check_labeled(
         raise ValueError(
             f"`{name}` must be finite; {n_wrong} of its values are NaN or infinite."
         )
-    return torch.from_numpy(rows), codes
+    return torch.from_numpy(rows), as_labels(labels, labels_name)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sklearn.base import is_classifier
 from sklearn.metrics import roc_auc_score
 
+from siamese_sklearn._arrays import to_numpy
 from siamese_sklearn._checks import check_number
 from siamese_sklearn._pipelines import final_estimator, last_step
 from siamese_sklearn._typing import DoubleArray, IntArray
@@ -51,7 +52,7 @@ _PAIRS = 20_000  # that a classifier has to score
 
 
 def _embed(estimator: Any, X: Any) -> npt.NDArray[Any]:
-    return np.asarray(estimator.transform(X))
+    return to_numpy(estimator.transform(X))
 
 
 def _scored_pairs(
@@ -61,7 +62,7 @@ def _scored_pairs(
     if isinstance(X, Pairs) and not is_classifier(estimator):
         embedded = estimator.transform(X)
         return y, -np.linalg.norm(
-            np.asarray(embedded.left) - np.asarray(embedded.right), axis=1
+            to_numpy(embedded.left) - to_numpy(embedded.right), axis=1
         )
     if is_classifier(estimator):
         pairs, same = (
@@ -230,7 +231,9 @@ def _class_scores(estimator: Any, X: Any) -> tuple[DoubleArray, npt.NDArray[Any]
         )
     # decision_function returns one difference for two classes
     score = getattr(classifier, "_class_scores", classifier.decision_function)
-    return np.asarray(score(rows), dtype=np.float64), np.asarray(classifier.classes_)
+    return np.asarray(to_numpy(score(rows)), dtype=np.float64), np.asarray(
+        classifier.classes_
+    )
 
 
 def identification_threshold(estimator: Any) -> float | None:

@@ -14,8 +14,10 @@ import numpy.typing as npt
 import torch
 from sklearn.utils import check_random_state
 
+from siamese_sklearn._arrays import to_numpy
 from siamese_sklearn._checks import check_integer, check_number
 from siamese_sklearn._grouping import group_by_class
+from siamese_sklearn._labels import distinct_same
 from siamese_sklearn._typing import BoolArray, DoubleArray, IntArray
 from siamese_sklearn.distances import Distance, as_distance
 from siamese_sklearn.metrics._retrieval import CHUNK_BYTES, check_labeled
@@ -144,18 +146,17 @@ def accept_counts(
 def check_scored_pairs(
     same: npt.ArrayLike, score: npt.ArrayLike
 ) -> tuple[BoolArray, DoubleArray]:
-    kinds, values = np.asarray(same), np.asarray(score, dtype=np.float64)
+    kinds, values = to_numpy(same), np.asarray(to_numpy(score), dtype=np.float64)
     if kinds.ndim != 1 or kinds.shape != values.shape:
         raise ValueError(
             "`same` and `score` must have the same shape (n,); "
             f"got {kinds.shape} and {values.shape}."
         )
-    # isin would accept "1" for 1
-    legal = np.isin(kinds, (0, 1)) & (kinds.dtype.kind not in "US")
-    if not legal.all():
-        found = list(dict.fromkeys(kinds[~legal].tolist()))[:3]
+    wrong = [value for value in distinct_same(kinds) if value not in (0, 1)]
+    if wrong:
         raise ValueError(
-            f"`same` must be 1 (same) or 0 (different) for each pair; got {found}."
+            "`same` must be 1 (same) or 0 (different) for each pair; got "
+            f"[{', '.join(map(str, wrong[:3]))}]."
         )
     is_same = kinds.astype(bool)
     if is_same.all() or not is_same.any():

@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
+from siamese_sklearn._arrays import as_rows
+
 __all__ = ["Pairs", "Side", "Sides", "Triplets", "as_side", "take_rows"]
 
 # An array with at least one dimension, a memmap, a pandas or polars data frame or
@@ -32,7 +34,7 @@ def as_side(name: str, values: Any) -> Side:
     )
     if is_polars or isinstance(values, pd.DataFrame | pd.Series | np.memmap):
         return values
-    array = np.asarray(values)
+    array = np.asarray(as_rows(values, name))
     if array.ndim == 0:
         raise TypeError(
             f"`{name}` must have rows (an array with at least one dimension, a data "

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils import check_consistent_length, check_random_state
 
 from siamese_sklearn._checks import check_integer
 from siamese_sklearn._grouping import group_by_class, number_within
+from siamese_sklearn._labels import as_labels
 from siamese_sklearn._typing import IntArray
 from siamese_sklearn.pairs._containers import Pairs, Side, Triplets, as_side, take_rows
 from siamese_sklearn.pairs._drawing import count_pairs, draw_pairs
@@ -154,9 +154,8 @@ def _check_rows(
 ) -> tuple[Side, IntArray, np.random.Generator]:
     """Return the rows, their labels as 0, ..., K - 1, and a random generator."""
     side = as_side("X", X)
-    y = column_or_1d(y)
+    y = as_labels(y)
     check_consistent_length(side, y)
-    check_classification_targets(y)
     classes, labels, counts = np.unique(y, return_inverse=True, return_counts=True)
     if len(classes) < 2:
         found = "1 class" if len(classes) else "0 classes"

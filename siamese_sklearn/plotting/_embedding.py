@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.decomposition import PCA
 
+from siamese_sklearn._arrays import to_numpy
 from siamese_sklearn._validation import check_names
 from siamese_sklearn.pairs._containers import Sides
 from siamese_sklearn.plotting._drawing import axes_to_draw_on, check_matplotlib
@@ -297,7 +298,7 @@ def _paths(codes: npt.NDArray[np.intp], markers: list[Any]) -> list[Path]:
 
 
 def _check_embeddings(Z: npt.ArrayLike) -> FloatArray:
-    embeddings = np.asarray(Z)
+    embeddings = to_numpy(Z)
     if embeddings.dtype.kind not in "biuf" or embeddings.ndim != 2:
         raise ValueError(
             "`Z` must contain numbers, in shape (n, n_components); "

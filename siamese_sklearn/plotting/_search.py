@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from siamese_sklearn._arrays import to_numpy
 from siamese_sklearn._estimators import SiameseBase
 from siamese_sklearn._pipelines import last_step
 from siamese_sklearn.distances import pairwise
@@ -32,7 +33,7 @@ def similarity(
             "classifier, pass the steps that embed: pipeline[:-1]."
         )
     left, right = (
-        torch.from_numpy(np.asarray(last.transform(rows), dtype=np.float64))
+        torch.from_numpy(to_numpy(last.transform(rows)).astype(np.float64))
         for rows in (queries, gallery)
     )
     score: npt.NDArray[np.float64] = -pairwise(left, right).numpy()
@@ -42,7 +43,7 @@ def similarity(
 def check_neighbors(
     neighbors: npt.ArrayLike, n_queries: int, n_gallery: int
 ) -> npt.NDArray[np.int64]:
-    index = np.asarray(neighbors)
+    index = to_numpy(neighbors)
     if (
         index.dtype.kind not in "iu"
         or index.ndim != 2

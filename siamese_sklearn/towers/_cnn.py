@@ -12,7 +12,7 @@ from siamese_sklearn._checks import check_integer, check_number
 from siamese_sklearn.towers._layers import Standardize
 from siamese_sklearn.towers._spec import TowerSpec, activation_layer
 
-__all__ = ["CNNTower"]
+__all__ = ["CNNTower", "has_channels_last"]
 
 _POOLED = 4  # largest height and width of the last feature map
 
@@ -104,6 +104,13 @@ class _ChannelsLast(nn.Module):
         return x.contiguous(memory_format=torch.channels_last)
 
 
+def has_channels_last(row_shape: tuple[int, ...]) -> bool:
+    """Whether (C, H, W) can hardly be anything but (H, W, C)."""
+    channels, height, width = row_shape
+    has_colors = width in (1, 3, 4) and min(channels, height) > 4
+    return has_colors or channels == height > max(width, 4)
+
+
 def _image_shape(input_shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Channels, height and width of an image.
 
@@ -117,7 +124,7 @@ def _image_shape(input_shape: tuple[int, ...]) -> tuple[int, int, int]:
             f"(n, C, H, W); got rows of shape {input_shape}. Reshape X, for example "
             'X.reshape(-1, 28, 28), or use tower="mlp".'
         )
-    if input_shape[2] in (1, 3, 4) and min(input_shape[:2]) > 4:
+    if has_channels_last(input_shape):
         raise ValueError(
             "`tower` is a CNN, which takes images with channels first, X of shape "
             f"(n, C, H, W); got rows of shape {input_shape}, which seem to have "

@@ -152,6 +152,17 @@ class TestClasses:
         ]
         assert set(np.concatenate(seen)) == {1, 2, 3, 4, 5}
 
+    def test_the_error_names_what_helps(self):
+        three, four = np.repeat(np.arange(3), 2), np.repeat(np.arange(4), 2)
+        message = (
+            r'at least 2 others, 4 in all; got 3 classes.* Set validation_split="rows"'
+            r", or pass more classes\.$"
+        )
+        with pytest.raises(ValueError, match=message):
+            hold_out(three, 0.1, "classes", rng())
+        with pytest.raises(ValueError, match=r"6 in all.*, or a smaller `valid"):
+            hold_out(four, 0.9, "classes", rng())
+
     @pytest.mark.parametrize(
         ("labels", "fraction", "text"),
         [

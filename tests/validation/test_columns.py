@@ -7,7 +7,7 @@ from sklearn.base import BaseEstimator
 from sklearn.datasets import load_wine
 
 from siamese_sklearn import Pairs, SiameseEmbedder
-from siamese_sklearn._validation import RightSide, check_sides
+from siamese_sklearn._validation import RightSide, check_rows, check_sides
 
 X, Y = load_wine(return_X_y=True)
 IMAGES = np.random.default_rng(0).random((20, 6, 6))
@@ -86,3 +86,48 @@ def test_errors_name_no_private_class():
     message = r"^Pairs.right: X has 13 features, but the right tower is expecting 6 "
     with pytest.raises(ValueError, match=message):
         check_sides(first, Pairs(X[:20], X[:20]), reset=False, other=second)
+
+
+class TestOtherColumns:
+    @pytest.mark.parametrize(
+        "cells", [lambda A: list(A), lambda A: A.tolist()], ids=["arrays", "lists"]
+    )
+    def test_cells_that_hold_arrays_get_the_remedy(self, cells):
+        frame = with_columns(emb=pd.Series(cells(X)))
+        message = (
+            r"these columns hold arrays: 'emb' \(object\)\. Pass numpy\.stack\(X\["
+        )
+        with pytest.raises((ValueError, TypeError), match=message):
+            SiameseEmbedder(device="cpu").fit(frame, Y)
+        assert np.stack(frame["emb"]).shape == X.shape
+
+    def test_cells_of_polars_that_hold_arrays(self):
+        polars = pytest.importorskip("polars")
+        frame = polars.DataFrame({"emb": X.tolist()})
+        with pytest.raises((ValueError, TypeError), match=r"'emb' \(List\(Float64\)\)"):
+            SiameseEmbedder(device="cpu").fit(frame, Y)
+        assert np.stack(frame["emb"]).shape == X.shape
+
+    @pytest.mark.parametrize("dtype", ["Int64", "Float64", "boolean", "category"])
+    def test_missing_cells_are_named(self, dtype):
+        column = pd.Series(Y, dtype=bool if dtype == "boolean" else None).astype(dtype)
+        column[3] = None
+        message = rf"contains NaN in these columns: 'n' \({dtype}\)\. Fill them"
+        with pytest.raises(ValueError, match=message):
+            SiameseEmbedder(device="cpu").fit(with_columns(n=column), Y)
+
+    @pytest.mark.parametrize("dtype", ["int64", "double", "bool"])
+    def test_columns_of_arrow(self, dtype):
+        pytest.importorskip("pyarrow")
+        column = pd.Series(Y % 2, dtype=f"{dtype}[pyarrow]")
+        found = check_rows(BaseEstimator(), with_columns(n=column), reset=True)
+        np.testing.assert_array_equal(found[:, -1], Y % 2)
+        column[3] = None
+        with pytest.raises(ValueError, match=r"NaN in these columns: 'n'"):
+            check_rows(BaseEstimator(), with_columns(n=column), reset=True)
+
+    def test_missing_cells_of_polars_are_named(self):
+        polars = pytest.importorskip("polars")
+        frame = polars.DataFrame({"a": X[:, 0], "b": [None, *X[1:, 1].tolist()]})
+        with pytest.raises(ValueError, match=r"NaN in these columns: 'b' \(Float64\)"):
+            SiameseEmbedder(device="cpu").fit(frame, Y)
