@@ -135,16 +135,7 @@ class SiameseEmbedder(SiameseBase):
             If a parameter or the data is invalid. A previously fitted model is
             unchanged.
         """
-        continues = bool(self.warm_start) and hasattr(self, "net_")
-        with self._training(
-            X,
-            y,
-            n_epochs=self.max_epochs,
-            continues=continues,
-            is_whole=True,
-        ) as (net, run):
-            net.partial_fit(run, epochs=run.n_epochs)
-        return self
+        return self._trained(X, y, n_epochs=self.max_epochs, is_whole=True)
 
     def partial_fit(
         self,
@@ -180,16 +171,7 @@ class SiameseEmbedder(SiameseBase):
             unchanged.
         """
         known = [] if classes is None else [classes]
-        with self._training(
-            X,
-            y,
-            n_epochs=1,
-            continues=hasattr(self, "net_"),
-            is_whole=False,
-            known_classes=known,
-        ) as (net, run):
-            net.partial_fit(run, epochs=run.n_epochs)
-        return self
+        return self._trained(X, y, n_epochs=1, is_whole=False, known_classes=known)
 
     def score(self, X: Any, y: npt.ArrayLike | None = None) -> float:
         """Return MAP@R: how well each row retrieves the other rows of its class.

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from siamese_sklearn._checks import check_integer, check_number, check_option, warn
 from siamese_sklearn._estimators.base import SiameseBase
+from siamese_sklearn._estimators.draft import draft_of
 from siamese_sklearn._estimators.gallery import Gallery
 from siamese_sklearn._estimators.holdout import (
     check_both_kinds,
@@ -49,7 +50,6 @@ from siamese_sklearn._validation import (
     check_same,
     documented,
     join_classes,
-    keep_fitted_state,
     or_none,
     parameter,
 )
@@ -307,19 +307,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             If there are too few rows to hold any out; `threshold_` is then chosen on
             training pairs.
         """
-        continues = bool(self.warm_start) and hasattr(self, "net_")
-        with keep_fitted_state(self):
-            self._gallery, self._n_rows = Gallery(), 0
-            self._strangers = self._identification = None
-            with self._training(
-                X,
-                y,
-                n_epochs=self.max_epochs,
-                continues=continues,
-                is_whole=True,
-            ) as (net, run):
-                net.partial_fit(run, epochs=run.n_epochs)
-        return self
+        return self._trained(X, y, n_epochs=self.max_epochs, is_whole=True)
 
     def partial_fit(
         self,
@@ -359,16 +347,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             unchanged.
         """
         known = [] if classes is None else [classes]
-        with self._training(
-            X,
-            y,
-            n_epochs=1,
-            continues=hasattr(self, "net_"),
-            is_whole=False,
-            known_classes=known,
-        ) as (net, run):
-            net.partial_fit(run, epochs=run.n_epochs)
-        return self
+        return self._trained(X, y, n_epochs=1, is_whole=False, known_classes=known)
 
     def calibrate_threshold(
         self,
@@ -478,7 +457,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
                 rows, names, target, _MOST_TO_CALIBRATE, encode, rng
             )
         warn_beyond_data(target, searches.n_of_others(gallery), "searches of strangers")
-        self._keep(gallery, searches)
+        with draft_of(self) as draft:
+            draft._keep(gallery, searches)
         return self
 
     def set_threshold(self, threshold: float, *, task: str = "verification") -> Self:
@@ -503,7 +483,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         if task == "verification":
             self._threshold = self._threshold.moved(value, "set")
         else:
-            self._identification, self._strangers = value, None
+            with draft_of(self) as draft:
+                draft._identification, draft._strangers = value, None
         return self
 
     def enroll(self, X: Any, y: Any, ids: npt.ArrayLike | None = None) -> Self:
@@ -552,9 +533,11 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
                 by = self._scorer.searched_by
                 warn_of_confusions(known, codes, names, at, by)
         gallery = self._extended(self._gallery, rows, codes, names, given, rng)
-        self._keep(gallery, self._strangers)
         used = [value for value in given.tolist() if not isinstance(value, str)]
-        self._n_rows = max([self._n_rows + len(names), *(value + 1 for value in used)])
+        n_rows = max([self._n_rows + len(names), *(value + 1 for value in used)])
+        with draft_of(self) as draft:
+            draft._keep(gallery, self._strangers)
+            draft._n_rows = n_rows
         return self
 
     def forget(self, labels: npt.ArrayLike) -> Self:
@@ -574,7 +557,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         ValueError
             If any of them is not enrolled; then none is removed.
         """
-        self._keep(self._enrolled().without(labels), self._strangers)
+        with draft_of(self) as draft:
+            draft._keep(self._enrolled().without(labels), self._strangers)
         return self
 
     def predict(self, X: Any) -> Array:
@@ -754,6 +738,10 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     @property
     def _scorer(self) -> Scorer:
         return make_scorer(self.net_)
+
+    def _begin_fit(self) -> None:
+        self._gallery, self._n_rows = Gallery(), 0
+        self._strangers = self._identification = None
 
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> TrainingData:
         if isinstance(X, Triplets):

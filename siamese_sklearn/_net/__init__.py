@@ -3,12 +3,11 @@
 from siamese_sklearn._net._build import (
     build_net,
     check_net_params,
-    conclude,
-    kept_on_error,
-    set_learning_rate,
+    train,
     train_briefly,
     without_callbacks,
 )
+from siamese_sklearn._net._continuing import net_to_continue
 from siamese_sklearn._net._device import resolve_device, seeded, threads
 from siamese_sklearn._net._rows import Rows
 from siamese_sklearn._net._run import TrainingRun, Watch
@@ -30,16 +29,15 @@ __all__ = [
     "Watch",
     "build_net",
     "check_net_params",
-    "conclude",
     "embed",
     "embedding_distance",
-    "kept_on_error",
     "make_scorer",
+    "net_to_continue",
     "resolve_device",
     "resolve_schedule",
     "seeded",
-    "set_learning_rate",
     "threads",
+    "train",
     "train_briefly",
     "usual_epochs",
     "without_callbacks",
