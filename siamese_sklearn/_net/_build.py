@@ -131,6 +131,7 @@ class _Net(NeuralNet):
             X.was_stopped = True
             X.interrupt = None if is_request(error) else error
             raise
+        X.interrupt = None
         return self
 
     def get_params_for_optimizer(
@@ -311,6 +312,7 @@ def train_briefly(net: NeuralNet, run: TrainingRun) -> bool:
 def _train(net: NeuralNet, run: TrainingRun) -> None:
     # what callbacks of the user print, log or read
     net.verbose, net.max_epochs = run.verbose, run.n_epochs
+    run.interrupt = KeyboardInterrupt()  # skorch swallows one; `fit_loop` clears it
     try:
         net.partial_fit(run, epochs=run.n_epochs)
     finally:

@@ -101,6 +101,7 @@ class Averaging(Callback):
         self.release()
         self.decay_ = X.averaging
         self.step_, self.taken_ = 0, 0
+        self.has_mean_ = False
 
     @torch.no_grad()
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
@@ -110,6 +111,7 @@ class Averaging(Callback):
         """
         if self.last_ is None:
             return
+        self.has_mean_ = False
         for value, mean, last in zip(
             self.weights_, self.mean_, self.last_, strict=True
         ):
@@ -123,8 +125,9 @@ class Averaging(Callback):
     def begin(self, net: Any) -> None:
         """Start the average from the current weights, or from those set since."""
         if self.decay_ > 0 and not self.weights_:
-            self.weights_ = [*_averaged(net.module_), *_averaged(net.criterion_)]
-            self.mean_ = [value.clone() for value in self.weights_]
+            weights = [*_averaged(net.module_), *_averaged(net.criterion_)]
+            self.mean_ = [value.clone() for value in weights]
+            self.weights_ = weights
         elif self.last_ is not None:
             for value, mean, last in zip(
                 self.weights_, self.mean_, self.last_, strict=True
@@ -149,11 +152,12 @@ class Averaging(Callback):
         """Load the average into the net."""
         self.last_ = [value.clone() for value in self.weights_]
         _copy(self.mean_, self.weights_)
+        self.has_mean_ = True
 
     @torch.no_grad()
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Load the average into the net, if training stopped within an epoch."""
-        if self.last_ is None:
+        if self.weights_ and not self.has_mean_:
             self.update()  # training may have stopped before it
             _copy(self.mean_, self.weights_)
         self.release()
