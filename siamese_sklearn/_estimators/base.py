@@ -45,6 +45,7 @@ from siamese_sklearn._net import (
     Watch,
     build_net,
     embed,
+    import_for_optimizers,
     net_to_continue,
     resolve_device,
     resolve_schedule,
@@ -355,6 +356,7 @@ class SiameseBase(  # type: ignore[call-arg]
         if not continues:
             self._built_with, self._split_seed = fixed_parameters(self), seed
         rng = np.random.default_rng([seed, n_done])
+        import_for_optimizers()
         with seeded(seed + n_done, device), threads(self.n_threads):
             return self._learn(data, n_epochs, continues, is_whole, device, rng)
 

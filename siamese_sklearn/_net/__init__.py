@@ -8,7 +8,12 @@ from siamese_sklearn._net._build import (
     without_callbacks,
 )
 from siamese_sklearn._net._continuing import net_to_continue
-from siamese_sklearn._net._device import resolve_device, seeded, threads
+from siamese_sklearn._net._device import (
+    import_for_optimizers,
+    resolve_device,
+    seeded,
+    threads,
+)
 from siamese_sklearn._net._rows import Rows
 from siamese_sklearn._net._run import TrainingRun, Watch
 from siamese_sklearn._net._schedule import SCHEDULES, resolve_schedule, usual_epochs
@@ -31,6 +36,7 @@ __all__ = [
     "check_net_params",
     "embed",
     "embedding_distance",
+    "import_for_optimizers",
     "make_scorer",
     "net_to_continue",
     "resolve_device",

@@ -125,6 +125,7 @@ class _Net(NeuralNet):
         """Train if there are weights to train, and note a Ctrl-C in the run."""
         weights = (*self.module_.parameters(), *self.criterion_.parameters())
         n_epochs = epochs if any(each.requires_grad for each in weights) else 0
+        self._set_training(False)  # so that the first step sets the modes of all layers
         try:
             super().fit_loop(X, y, epochs=n_epochs, **options)
         except KeyboardInterrupt as error:
@@ -139,6 +140,7 @@ class _Net(NeuralNet):
     ) -> tuple[tuple[list[dict[str, Any]]], dict[str, Any]]:
         """Put the weights of a loss last: schedulers report the rate of the first."""
         (groups,), options = super().get_params_for_optimizer(prefix, named_parameters)
+        groups = groups or [{"params": []}]  # a network without weights
         return (sorted(groups, key=lambda group: OWN_LR in group),), options
 
     def get_all_learnable_params(self) -> Iterator[tuple[str, nn.Parameter]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import threading
@@ -11,7 +12,9 @@ from contextlib import contextmanager, nullcontext
 import torch
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["resolve_device", "seeded", "threads", "usual_modes"]
+__all__ = ["import_for_optimizers", "resolve_device", "seeded", "threads"]
+
+_IMPORTED_LATE = "torch._dynamo"  # takes a second or two
 
 # torch's default generator belongs to the whole process
 _PROCESS_LOCK = threading.RLock()
@@ -54,6 +57,18 @@ def resolve_device(device: str | torch.device) -> torch.device:
             'device="auto", which uses a GPU if one is available, or device="cpu".'
         )
     return torch.device("cpu") if resolved.type == "cpu" else resolved  # not "cpu:0"
+
+
+def import_for_optimizers() -> None:
+    """Import what torch imports when a process builds its first optimizer.
+
+    Ctrl-C reaches the main thread only. There, it could leave modules imported in part,
+    and each later fit of the process would fail.
+    """
+    if _IMPORTED_LATE not in sys.modules:
+        thread = threading.Thread(target=importlib.import_module, args=[_IMPORTED_LATE])
+        thread.start()
+        thread.join()
 
 
 @contextmanager
