@@ -112,8 +112,9 @@ class SiameseEmbedder(SiameseBase):
     def fit(self, X: Any, y: npt.ArrayLike | None = None) -> Self:
         """Train the network.
 
-        Ctrl-C stops training early with a warning; the model keeps what it has learned.
-        During the short trainings of `purpose`, Ctrl-C raises KeyboardInterrupt.
+        Ctrl-C stops training early and raises KeyboardInterrupt; the estimator is then
+        fitted and keeps what it has learned. During the short trainings of `purpose`,
+        and after training, Ctrl-C leaves the estimator as it was before.
 
         Parameters
         ----------
@@ -134,6 +135,8 @@ class SiameseEmbedder(SiameseBase):
         ValueError, TypeError
             If a parameter or the data is invalid. A previously fitted model is
             unchanged.
+        KeyboardInterrupt
+            If Ctrl-C stopped training.
         """
         return self._trained(X, y, n_epochs=self.max_epochs, is_whole=True)
 
@@ -147,8 +150,9 @@ class SiameseEmbedder(SiameseBase):
 
         The first call builds the network and fixes the input standardization of a
         built-in tower. Later calls keep the tower, the loss, the optimizer and its
-        state; `lr`, `weight_decay`, `batch_size`, `sampler` and `augment` may change
-        between calls. `early_stopping` is ignored.
+        state; `lr`, `weight_decay`, `batch_size`, `sampler`, `augment` and `callbacks`
+        may change between calls. `early_stopping` is ignored. Ctrl-C ends the epoch as
+        in `fit`. Each call trains a copy of ``net_``, which then takes its place.
 
         Parameters
         ----------

@@ -279,8 +279,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     def fit(self, X: Any, y: npt.ArrayLike | None = None) -> Self:
         """Train the network, choose the threshold, and enroll references of each class.
 
-        Ctrl-C stops training early with a warning; the model keeps what it has learned.
-        During the short trainings of `purpose`, Ctrl-C raises KeyboardInterrupt.
+        Ctrl-C stops training early and raises KeyboardInterrupt; the estimator is then
+        fitted and keeps what it has learned. During the short trainings of `purpose`,
+        and after training, Ctrl-C leaves the estimator as it was before.
 
         Parameters
         ----------
@@ -300,6 +301,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         ValueError, TypeError
             If a parameter or the data is invalid. A previously fitted model is
             unchanged.
+        KeyboardInterrupt
+            If Ctrl-C stopped training.
 
         Warns
         -----
@@ -319,8 +322,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
 
         The first call builds the network and fixes the input standardization of a
         built-in tower. Later calls keep the tower, the loss, the optimizer and its
-        state; `lr`, `weight_decay`, `batch_size`, `sampler` and `augment` may change
-        between calls. `early_stopping` is ignored.
+        state; `lr`, `weight_decay`, `batch_size`, `sampler`, `augment` and `callbacks`
+        may change between calls. `early_stopping` is ignored. Ctrl-C ends the epoch as
+        in `fit`. Each call trains a copy of ``net_``, which then takes its place.
 
         Each call re-embeds the enrolled references, adds references from the rows of
         `X`, and chooses `threshold_` again on a held-out part of `X`. If you calibrated

@@ -14,7 +14,7 @@ from torch import nn
 
 from models import quick_classifier
 from nets import CPU, X, Y, make_embedder
-from siamese_sklearn._net import resolve_device, seeded, threads
+from siamese_sklearn._net import _device, resolve_device, seeded, threads
 
 MODELS = pytest.mark.parametrize(
     "make",
@@ -170,6 +170,28 @@ class TestBesideAFit:
         go_on.set()
         thread.join()
         assert os.waitstatus_to_exitcode(status) == 7
+
+
+class TestLateImports:
+    NAME = "imported_late_by_torch"
+
+    def test_are_made_where_ctrl_c_does_not_reach(self, tmp_path, monkeypatch):
+        module = tmp_path / f"{self.NAME}.py"
+        module.write_text("import threading\nthread = threading.current_thread()\n")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.setattr(_device, "_IMPORTED_LATE", self.NAME)
+        try:
+            make_embedder(max_epochs=1).fit(X, Y)
+            assert sys.modules[self.NAME].thread is not threading.main_thread()
+        finally:
+            sys.modules.pop(self.NAME, None)
+
+    def test_an_optimizer_imports_nothing_more_of_torch(self):
+        """But for the profiler, which is tiny and has no parts."""
+        _device.import_for_optimizers()
+        before = set(sys.modules)
+        torch.optim.AdamW([nn.Parameter(torch.ones(1))])
+        assert len(set(sys.modules) - before) <= 1
 
 
 class TestThreadCounts:
