@@ -44,6 +44,7 @@ from siamese_sklearn._net import (
     TrainingRun,
     Watch,
     build_net,
+    check_callbacks_of,
     embed,
     import_for_optimizers,
     net_to_continue,
@@ -470,7 +471,7 @@ class SiameseBase(  # type: ignore[call-arg]
         callbacks, net_params = self.callbacks, self.net_params
         if is_brief:  # callbacks see the training of the model only
             callbacks, net_params = None, without_callbacks(net_params)
-        return build_net(
+        net = build_net(
             network,
             self._loss(n_classes, n_components - (path.width if path else 0)),
             max_epochs=run.n_epochs,
@@ -481,6 +482,8 @@ class SiameseBase(  # type: ignore[call-arg]
             net_params=net_params,
             device=run.rows.device,
         )
+        check_callbacks_of(net, run)
+        return net
 
     def _width(self, keeps_input: bool) -> int:
         default = 2 * _LEARNED if keeps_input else _LEARNED

@@ -2,6 +2,7 @@
 
 from siamese_sklearn._net._build import (
     build_net,
+    check_callbacks_of,
     check_net_params,
     train,
     train_briefly,
@@ -33,6 +34,7 @@ __all__ = [
     "TrainingRun",
     "Watch",
     "build_net",
+    "check_callbacks_of",
     "check_net_params",
     "embed",
     "embedding_distance",

@@ -38,6 +38,7 @@ __all__ = [
     "OWN_LR",
     "build_net",
     "check_callback_keys",
+    "check_callbacks_of",
     "check_net_params",
     "check_optimizer",
     "explained",
@@ -271,6 +272,12 @@ def check_optimizer(
     )
 
 
+def check_callbacks_of(net: NeuralNet, run: TrainingRun) -> None:
+    """Raise a ValueError if a callback of the user would find nothing to work on."""
+    of_user = [each for name, each in net.callbacks_ if name not in OURS | OF_SKORCH]
+    check_callbacks(of_user, is_watched=run.watch is not None)
+
+
 def train(net: NeuralNet, run: TrainingRun) -> None:
     """Train a net, remove an unfinished epoch, and warn if training went wrong.
 
@@ -286,8 +293,7 @@ def train(net: NeuralNet, run: TrainingRun) -> None:
     ValueError
         If a callback would find nothing to work on.
     """
-    of_user = [each for name, each in net.callbacks_ if name not in OURS | OF_SKORCH]
-    check_callbacks(of_user, is_watched=run.watch is not None)
+    check_callbacks_of(net, run)
     _train(net, run)
     _conclude(net, run)
 

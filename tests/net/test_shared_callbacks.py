@@ -22,7 +22,7 @@ from skorch.callbacks import (
 )
 from torch import nn
 
-from models import quick_classifier
+from models import RowsSeen, quick_classifier
 from nets import WIDTH, X, Y, make_embedder, state_of
 
 
@@ -136,6 +136,15 @@ class TestRefused:
         embedder = make_embedder(early_stopping=True, callbacks=[stopping]).fit(X, Y)
         with pytest.raises(ValueError, match="monitors 'valid_score'"):
             embedder.partial_fit(X, Y)
+
+    def test_before_the_short_trainings_of_the_purpose(self):
+        seen = RowsSeen()
+        model = make_embedder(
+            purpose="new_classes", n_components=8, augment=seen, callbacks=[Checkpoint]
+        )
+        with pytest.raises(ValueError, match="monitors 'valid_loss_best'"):
+            model.fit(X, np.arange(48) % 6)
+        assert seen.n_calls == 0
 
     def test_shape_of_the_input(self):
         with pytest.raises(ValueError, match=r"InputShapeSetter: .*`tower`"):
