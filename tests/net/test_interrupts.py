@@ -133,6 +133,55 @@ class TestCtrlC:
         assert not hasattr(embedder, "net_")
 
 
+def stop():
+    raise KeyboardInterrupt
+
+
+class TestWhoStops:
+    """Only a callback that raises KeyboardInterrupt itself asks for an end."""
+
+    def fitted(self, on_epoch_end):
+        kind = type("Own", (Callback,), {"on_epoch_end": on_epoch_end})
+        return make_embedder(callbacks=[kind()])
+
+    def test_a_callback_that_raises_it_itself_ends_training(self):
+        def raises(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+        assert self.fitted(raises).fit(X, Y).n_iter_ == 1
+
+    def test_what_comes_out_of_other_functions_is_raised_again(self):
+        model = self.fitted(lambda self, net, **kwargs: stop())
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, Y)
+        assert model.n_iter_ == 1
+
+    def test_a_handler_of_the_user_counts_as_ctrl_c(self):
+        def handler(number, frame):
+            raise KeyboardInterrupt
+
+        model = self.fitted(
+            lambda self, net, **kwargs: signal.raise_signal(signal.SIGINT)
+        )
+        before = signal.signal(signal.SIGINT, handler)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                model.fit(X, Y)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert model.n_iter_ == 1
+
+    @pytest.mark.parametrize("error", [SystemExit, RuntimeError])
+    def test_other_errors_leave_the_model_as_it_was(self, error):
+        def raises(self, net, **kwargs):
+            raise error
+
+        model = self.fitted(raises)
+        with pytest.raises(error):
+            model.fit(X, Y)
+        assert not hasattr(model, "net_")
+
+
 class TestInterrupt:
     @pytest.mark.parametrize("batch", [1, 2, 3])
     def test_what_was_learned_is_kept(self, batch):
