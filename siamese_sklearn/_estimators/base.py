@@ -395,9 +395,8 @@ class SiameseBase(  # type: ignore[call-arg]
 
     def _forget_fit(self) -> None:
         """Delete fitted state that the next fit may not overwrite."""
-        self.__dict__.pop("classes_", None)
-        self.__dict__.pop("_class_order", None)
-        self.__dict__.pop("_right_side", None)
+        for name in ("classes_", "_class_order", "_right_side"):
+            self.__dict__.pop(name, None)
 
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> TrainingData:
         if isinstance(X, Pairs):

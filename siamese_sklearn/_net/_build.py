@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -320,6 +321,7 @@ def train_briefly(net: NeuralNet, run: TrainingRun) -> bool:
 def _train(net: NeuralNet, run: TrainingRun) -> None:
     # what callbacks of the user print, log or read
     net.verbose, net.max_epochs = run.verbose, run.n_epochs
+    net.batch_size = math.ceil(len(run) / run.batches.n_batches)
     run.interrupt = KeyboardInterrupt()  # skorch swallows one; `fit_loop` clears it
     try:
         net.partial_fit(run, epochs=run.n_epochs)

@@ -198,6 +198,17 @@ class TestHeard:
         assert printed.count("\n") == verbose * 5
         assert ("valid_score" in printed) == bool(verbose)
 
+    def test_settings_of_the_call_can_be_read(self):
+        seen = []
+
+        class Record(Callback):
+            def on_train_begin(self, net, **kwargs):
+                seen.append((net.batch_size, net.max_epochs, net.verbose))
+
+        model = make_embedder(callbacks=[Record()], batch_size=16, warm_start=True)
+        model.fit(X, Y).set_params(batch_size=24, max_epochs=2).fit(X, Y)
+        assert seen == [(16, 3, 0), (24, 2, 0)]
+
     def test_a_scheduler_adds_nothing_to_the_pickle(self):
         policy = LRScheduler("StepLR", step_size=1)
         sizes = [
