@@ -9,14 +9,8 @@ from arrays import memory_map, read_only
 from models import quick
 from seeds import torch_seed
 from siamese_sklearn import MLPTower, TripletLoss
-from siamese_sklearn._net import (
-    Rows,
-    TrainingRun,
-    build_net,
-    conclude,
-    embed,
-    kept_on_error,
-)
+from siamese_sklearn import _net as nets_of_skorch
+from siamese_sklearn._net import Rows, TrainingRun, build_net, embed
 from siamese_sklearn.losses import EmbeddingLoss
 from siamese_sklearn.losses._resolve import PluggedLoss
 from siamese_sklearn.sampling import BalancedBatches
@@ -71,10 +65,7 @@ def make_run(n_epochs, batch_size=16, x=X, y=Y, **changes):
 
 def train(net, run):
     """Train as the estimators do."""
-    n_epochs_before = len(net.history)
-    with kept_on_error(net):
-        net.partial_fit(run, epochs=run.n_epochs)
-        conclude(net, run, n_epochs_before)
+    nets_of_skorch.train(net, run)
 
 
 def embeddings_of(net):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +16,13 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import nn
 
 from siamese_sklearn._documentation import DocumentationLink
-from siamese_sklearn._estimators.axes import check_axes, is_picture, warn_if_constant
+from siamese_sklearn._estimators.axes import check_axes, warn_if_constant
 from siamese_sklearn._estimators.class_folds import ClassFold, leave_classes_out
 from siamese_sklearn._estimators.class_numbers import ClassNumbers
+from siamese_sklearn._estimators.draft import draft_of
 from siamese_sklearn._estimators.input_path import (
     InputScale,
     choose_scale,
@@ -32,22 +32,26 @@ from siamese_sklearn._estimators.input_path import (
 from siamese_sklearn._estimators.pair_metric import PairMetric
 from siamese_sklearn._estimators.parameters import SharedParameters
 from siamese_sklearn._estimators.stamped import StampedPickles
-from siamese_sklearn._estimators.training_data import TrainingData, check_loss
+from siamese_sklearn._estimators.training_data import (
+    TrainingData,
+    augmenter,
+    check_loss,
+)
 from siamese_sklearn._net import (
     Rows,
     Scorer,
     TrainingRun,
     Watch,
     build_net,
-    check_net_params,
-    conclude,
+    check_callbacks_of,
     embed,
-    kept_on_error,
+    import_for_optimizers,
+    net_to_continue,
     resolve_device,
     resolve_schedule,
     seeded,
-    set_learning_rate,
     threads,
+    train,
     train_briefly,
     usual_epochs,
     without_callbacks,
@@ -64,9 +68,7 @@ from siamese_sklearn._validation import (
     fixed_parameters,
     in_chosen_container,
     join_classes,
-    keep_fitted_state,
 )
-from siamese_sklearn.augmentation import ImageAugmenter
 from siamese_sklearn.distances import RankedByEuclidean
 from siamese_sklearn.heads import DistanceHead, HeadLike
 from siamese_sklearn.losses import LOSSES
@@ -80,7 +82,6 @@ from siamese_sklearn.sampling import (
 )
 from siamese_sklearn.towers import InputPath
 from siamese_sklearn.towers._architecture import make_network
-from siamese_sklearn.towers._resolve import is_cnn
 
 __all__ = ["SiameseBase"]
 
@@ -290,8 +291,7 @@ class SiameseBase(  # type: ignore[call-arg]
         -------
         callable
             ``(left, right) -> float``, for rows of any kind, such as those of a data
-            frame. It uses a copy of the current model: a later `fit` does not change
-            it.
+            frame. It uses the model as it is now: a later `fit` does not change it.
         """
         check_is_fitted(self)
         return PairMetric.of(self)
@@ -310,71 +310,96 @@ class SiameseBase(  # type: ignore[call-arg]
         """Estimator that knows the features of the right side."""
         return self if self._right_side is None else self._right_side
 
-    @contextmanager
-    def _training(
+    def _begin_fit(self) -> None:
+        """Forget what `fit` learns anew, also if it continues training."""
+
+    def _trained(
         self,
         X: Any,
         y: Any,
         *,
         n_epochs: int | None,
-        continues: bool,
         is_whole: bool,
         known_classes: Sequence[npt.ArrayLike] = (),
-    ) -> Iterator[tuple[Any, TrainingRun]]:
-        """Check everything, yield the net to train, and learn the rest after the block.
+    ) -> Self:
+        """Train, and learn the rest; the previous state stays if anything raises.
 
         A whole training follows `lr_schedule` and may stop early; otherwise it is one
-        of many on parts of the data. If anything raises, the estimator keeps its
-        previous state.
+        of many on parts of the data. Ctrl-C is raised again at the end.
         """
-        with keep_fitted_state(self):
-            check_parameters(self)
-            if continues:
-                check_unchanged(self, self._built_with)
-                check_net_params(self.net_params)
-            else:
-                self._forget_fit()
-            data = self._check_data(X, y, reset=not continues)
-            data = self._with_numbers(data, known_classes)
-            device = resolve_device(self.net_.device if continues else self.device)
-            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-            n_done = self.n_iter_ if continues else 0
-            if not continues:
-                self._built_with, self._split_seed = fixed_parameters(self), seed
-            rng = np.random.default_rng([seed, n_done])
-            with seeded(seed + n_done, device), threads(self.n_threads):
-                # Rows held out by the first fit stay held out when training continues.
-                split_rng = np.random.default_rng(self._split_seed)
-                early_stopping = is_whole and self.early_stopping
-                kept, held = self._hold_out(data, early_stopping, split_rng)
-                run = self._run(data, kept, device, rng, n_epochs=n_epochs)
-                run.verbose = int(self.verbose)
-                if early_stopping:
-                    score = self._measure(data, kept, held, device, split_rng)
-                    run.watch = Watch(score, self.n_iter_no_change)
-                if is_whole:
-                    callbacks = self.net_.callbacks_ if continues else self.callbacks
-                    run.schedule = resolve_schedule(self.lr_schedule, callbacks)
-                folds: list[ClassFold] = []
-                if continues:
-                    net = self.net_
-                    set_learning_rate(net, self.lr, self.weight_decay)
-                else:
-                    net, folds = self._new_net(data, run, is_whole=is_whole)
-                check_loss(net.criterion_, self.loss, data, self._architecture)
-                warn_if_constant(data.sides)
-                with kept_on_error(net):
-                    yield net, run
-                    conclude(net, run, n_done)
-                    self.net_, self.history_ = net, net.history
-                    self.n_iter_, self.n_steps_ = len(net.history), run.n_steps
-                    self._learn_from(data, kept, held, folds, rng)
+        with draft_of(self) as draft:
+            if is_whole:
+                draft._begin_fit()
+            interrupt = draft._train(X, y, n_epochs, is_whole, known_classes)
+        if interrupt is not None:
+            raise interrupt
+        return self
+
+    def _train(
+        self,
+        X: Any,
+        y: Any,
+        n_epochs: int | None,
+        is_whole: bool,
+        known_classes: Sequence[npt.ArrayLike],
+    ) -> KeyboardInterrupt | None:
+        """Check everything, then learn; return the Ctrl-C that ended it, if any."""
+        check_parameters(self)
+        continues = hasattr(self, "net_") and (bool(self.warm_start) or not is_whole)
+        if continues:
+            check_unchanged(self, self._built_with)
+        else:
+            self._forget_fit()
+        data = self._check_data(X, y, reset=not continues)
+        data = self._with_numbers(data, known_classes)
+        device = resolve_device(self.net_.device if continues else self.device)
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        n_done = self.n_iter_ if continues else 0
+        if not continues:
+            self._built_with, self._split_seed = fixed_parameters(self), seed
+        rng = np.random.default_rng([seed, n_done])
+        import_for_optimizers()
+        with seeded(seed + n_done, device), threads(self.n_threads):
+            return self._learn(data, n_epochs, continues, is_whole, device, rng)
+
+    def _learn(
+        self,
+        data: TrainingData,
+        n_epochs: int | None,
+        continues: bool,
+        is_whole: bool,
+        device: torch.device,
+        rng: np.random.Generator,
+    ) -> KeyboardInterrupt | None:
+        # Rows held out by the first fit stay held out when training continues.
+        split_rng = np.random.default_rng(self._split_seed)
+        early_stopping = is_whole and self.early_stopping
+        kept, held = self._hold_out(data, early_stopping, split_rng)
+        run = self._run(data, kept, device, rng, n_epochs=n_epochs)
+        run.verbose = int(self.verbose)
+        if early_stopping:
+            score = self._measure(data, kept, held, device, split_rng)
+            run.watch = Watch(score, self.n_iter_no_change)
+        if is_whole:
+            run.schedule = resolve_schedule(self.lr_schedule, self.callbacks)
+        folds: list[ClassFold] = []
+        if continues:
+            rates = self.lr, self.weight_decay
+            net = net_to_continue(self.net_, *rates, self.callbacks, self.net_params)
+        else:
+            net, folds = self._new_net(data, run, is_whole=is_whole)
+        check_loss(net.criterion_, self.loss, data, self._architecture)
+        warn_if_constant(data.sides)
+        train(net, run)
+        self.net_, self.history_ = net, net.history
+        self.n_iter_, self.n_steps_ = len(net.history), run.n_steps
+        self._learn_from(data, kept, held, folds, rng)
+        return run.interrupt
 
     def _forget_fit(self) -> None:
         """Delete fitted state that the next fit may not overwrite."""
-        self.__dict__.pop("classes_", None)
-        self.__dict__.pop("_class_numbers", None)
-        self.__dict__.pop("_right_side", None)
+        for name in ("classes_", "_class_numbers", "_right_side"):
+            self.__dict__.pop(name, None)
 
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> TrainingData:
         if isinstance(X, Pairs):
@@ -444,7 +469,7 @@ class SiameseBase(  # type: ignore[call-arg]
         callbacks, net_params = self.callbacks, self.net_params
         if is_brief:  # callbacks see the training of the model only
             callbacks, net_params = None, without_callbacks(net_params)
-        return build_net(
+        net = build_net(
             network,
             self._loss(n_classes, n_components - (path.width if path else 0)),
             max_epochs=run.n_epochs,
@@ -455,6 +480,8 @@ class SiameseBase(  # type: ignore[call-arg]
             net_params=net_params,
             device=run.rows.device,
         )
+        check_callbacks_of(net, run)
+        return net
 
     def _width(self, keeps_input: bool) -> int:
         default = 2 * _LEARNED if keeps_input else _LEARNED
@@ -552,19 +579,10 @@ class SiameseBase(  # type: ignore[call-arg]
             batches,
             rng,
             n_epochs,
-            augment=self._augmenter(data),
+            augment=augmenter(self.augment, self.tower, data),
             averaging=self.weight_averaging,
             n_towers=2 if pass_both else 1,
         )
-
-    def _augmenter(self, data: TrainingData) -> Callable[[Tensor], Tensor] | None:
-        augment: Callable[[Tensor], Tensor] | str | None = self.augment
-        if not isinstance(augment, str):
-            return augment
-        towers = self.tower if isinstance(self.tower, tuple) else (self.tower,)
-        shape = data.sides[0].shape[1:]
-        are_images = all(is_cnn(tower, shape) for tower in towers) and is_picture(shape)
-        return ImageAugmenter() if data.kind == "rows" and are_images else None
 
     def _split_of(self, data: TrainingData) -> str:
         return self.validation_split if data.kind == "rows" else "rows"

@@ -120,8 +120,9 @@ class SiameseEmbedder(SiameseBase):
     def fit(self, X: Any, y: npt.ArrayLike | None = None) -> Self:
         """Train the network.
 
-        Ctrl-C stops training early with a warning; the model keeps what it has learned.
-        During the short trainings of `purpose`, Ctrl-C raises KeyboardInterrupt.
+        Ctrl-C stops training early and raises KeyboardInterrupt; the estimator is then
+        fitted and keeps what it has learned. During the short trainings of `purpose`,
+        and after training, Ctrl-C leaves the estimator as it was before.
 
         Parameters
         ----------
@@ -142,17 +143,10 @@ class SiameseEmbedder(SiameseBase):
         ValueError, TypeError
             If a parameter or the data is invalid. A previously fitted model is
             unchanged.
+        KeyboardInterrupt
+            If Ctrl-C stopped training.
         """
-        continues = bool(self.warm_start) and hasattr(self, "net_")
-        with self._training(
-            X,
-            y,
-            n_epochs=self.max_epochs,
-            continues=continues,
-            is_whole=True,
-        ) as (net, run):
-            net.partial_fit(run, epochs=run.n_epochs)
-        return self
+        return self._trained(X, y, n_epochs=self.max_epochs, is_whole=True)
 
     def partial_fit(
         self,
@@ -164,8 +158,9 @@ class SiameseEmbedder(SiameseBase):
 
         The first call builds the network and fixes the input standardization of a
         built-in tower. Later calls keep the tower, the loss, the optimizer and its
-        state; `lr`, `weight_decay`, `batch_size`, `sampler` and `augment` may change
-        between calls. `early_stopping` is ignored.
+        state; `lr`, `weight_decay`, `batch_size`, `sampler`, `augment` and `callbacks`
+        may change between calls. `early_stopping` is ignored. Ctrl-C ends the epoch as
+        in `fit`. Each call trains a copy of ``net_``, which then takes its place.
 
         Parameters
         ----------
@@ -188,16 +183,7 @@ class SiameseEmbedder(SiameseBase):
             unchanged.
         """
         known = [] if classes is None else [classes]
-        with self._training(
-            X,
-            y,
-            n_epochs=1,
-            continues=hasattr(self, "net_"),
-            is_whole=False,
-            known_classes=known,
-        ) as (net, run):
-            net.partial_fit(run, epochs=run.n_epochs)
-        return self
+        return self._trained(X, y, n_epochs=1, is_whole=False, known_classes=known)
 
     def score(self, X: Any, y: npt.ArrayLike | None = None) -> float:
         """Return MAP@R: how well each row retrieves the other rows of its class.

@@ -20,6 +20,7 @@ from siamese_sklearn._checks import check_integer, check_number, check_option, w
 from siamese_sklearn._estimators.accuracy import accuracy
 from siamese_sklearn._estimators.base import SiameseBase
 from siamese_sklearn._estimators.class_folds import ClassFold
+from siamese_sklearn._estimators.draft import draft_of
 from siamese_sklearn._estimators.gallery import Gallery
 from siamese_sklearn._estimators.holdout import (
     check_both_kinds,
@@ -53,7 +54,6 @@ from siamese_sklearn._validation import (
     check_same,
     documented,
     join_classes,
-    keep_fitted_state,
     or_none,
     parameter,
 )
@@ -291,8 +291,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     def fit(self, X: Any, y: npt.ArrayLike | None = None) -> Self:
         """Train the network, choose the threshold, and enroll references of each class.
 
-        Ctrl-C stops training early with a warning; the model keeps what it has learned.
-        During the short trainings of `purpose`, Ctrl-C raises KeyboardInterrupt.
+        Ctrl-C stops training early and raises KeyboardInterrupt; the estimator is then
+        fitted and keeps what it has learned. During the short trainings of `purpose`,
+        and after training, Ctrl-C leaves the estimator as it was before.
 
         Parameters
         ----------
@@ -312,6 +313,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         ValueError, TypeError
             If a parameter or the data is invalid. A previously fitted model is
             unchanged.
+        KeyboardInterrupt
+            If Ctrl-C stopped training.
 
         Warns
         -----
@@ -319,21 +322,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             If there are too few rows to hold any out; `threshold_` is then chosen on
             training pairs.
         """
-        continues = bool(self.warm_start) and hasattr(self, "net_")
-        with keep_fitted_state(self):
-            self._gallery, self._n_rows = Gallery(), 0
-            self._strangers = self._identification = None
-            if not continues:
-                self._left_out = None
-            with self._training(
-                X,
-                y,
-                n_epochs=self.max_epochs,
-                continues=continues,
-                is_whole=True,
-            ) as (net, run):
-                net.partial_fit(run, epochs=run.n_epochs)
-        return self
+        return self._trained(X, y, n_epochs=self.max_epochs, is_whole=True)
 
     def partial_fit(
         self,
@@ -345,8 +334,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
 
         The first call builds the network and fixes the input standardization of a
         built-in tower. Later calls keep the tower, the loss, the optimizer and its
-        state; `lr`, `weight_decay`, `batch_size`, `sampler` and `augment` may change
-        between calls. `early_stopping` is ignored.
+        state; `lr`, `weight_decay`, `batch_size`, `sampler`, `augment` and `callbacks`
+        may change between calls. `early_stopping` is ignored. Ctrl-C ends the epoch as
+        in `fit`. Each call trains a copy of ``net_``, which then takes its place.
 
         Each call re-embeds the enrolled references, adds references from the rows of
         `X`, and chooses `threshold_` again on a held-out part of `X`. If you calibrated
@@ -373,16 +363,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             unchanged.
         """
         known = [] if classes is None else [classes]
-        with self._training(
-            X,
-            y,
-            n_epochs=1,
-            continues=hasattr(self, "net_"),
-            is_whole=False,
-            known_classes=known,
-        ) as (net, run):
-            net.partial_fit(run, epochs=run.n_epochs)
-        return self
+        return self._trained(X, y, n_epochs=1, is_whole=False, known_classes=known)
 
     def calibrate_threshold(
         self,
@@ -494,7 +475,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             )
             searches = self._shifted(searches, gallery)
         warn_beyond_data(target, searches.n_of_others(gallery), "searches of strangers")
-        self._keep(gallery, searches)
+        with draft_of(self) as draft:
+            draft._keep(gallery, searches)
         return self
 
     def set_threshold(self, threshold: float, *, task: str = "verification") -> Self:
@@ -525,7 +507,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         if task == "verification":
             self._threshold = self._threshold.moved(value, "set")
         else:
-            self._identification, self._strangers = value, None
+            with draft_of(self) as draft:
+                draft._identification, draft._strangers = value, None
         return self
 
     def verifier(self) -> Self:
@@ -604,9 +587,11 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
                 at = self.identification_threshold_
                 warn_of_confusions(self._gallery, codes, names, at, *self._searched_by)
         gallery = self._extended(self._gallery, rows, codes, names, given, rng)
-        self._keep(gallery, self._strangers)
         used = [value for value in given.tolist() if not isinstance(value, str)]
-        self._n_rows = max([self._n_rows + len(names), *(value + 1 for value in used)])
+        n_rows = max([self._n_rows + len(names), *(value + 1 for value in used)])
+        with draft_of(self) as draft:
+            draft._keep(gallery, self._strangers)
+            draft._n_rows = n_rows
         return self
 
     def forget(self, labels: npt.ArrayLike) -> Self:
@@ -634,8 +619,9 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             If any of them is not enrolled; then none is removed.
         """
         gallery = self._enrolled().without(labels)
-        self._class_numbers = self._class_numbers.without(labels)
-        self._keep(gallery, self._strangers)
+        with draft_of(self) as draft:
+            draft._class_numbers = self._class_numbers.without(labels)
+            draft._keep(gallery, self._strangers)
         return self
 
     def predict(self, X: Any) -> Any:
@@ -820,6 +806,12 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     def _searched_by(self) -> tuple[Any, float]:
         """Score of references, and how sharply those of a class vote."""
         return self._scorer.searched_by, self._threshold.slope
+
+    def _begin_fit(self) -> None:
+        self._gallery, self._n_rows = Gallery(), 0
+        self._strangers = self._identification = None
+        if not self.warm_start:
+            self._left_out = None
 
     def _check_data(self, X: Any, y: Any, *, reset: bool) -> TrainingData:
         if isinstance(X, Triplets):

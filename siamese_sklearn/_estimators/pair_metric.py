@@ -33,9 +33,11 @@ class PairMetric:
 
     @classmethod
     def of(cls, estimator: Any) -> PairMetric:
-        """Make the metric of a copy of the estimator as it is now."""
+        """Make the metric of an estimator as it is now.
+
+        The net is shared, because a later fit replaces it and does not change it.
+        """
         fitted = copy.copy(estimator)
-        fitted.net_ = copy.deepcopy(estimator.net_)
         fitted._right_side = copy.copy(estimator._right_side)
         left = fitted.__dict__.pop("feature_names_in_", None)
         own = fitted._right_side

@@ -299,22 +299,25 @@ class SharedParameters:
     callbacks: list[Any] | None = parameter(
         None,
         "list of skorch callbacks",
-        """Additional callbacks, deep-copied in `fit`. They are not called in the short
-        trainings of `purpose`.""",
+        """Additional callbacks. Each fit copies them, so that their own attributes are
+        not shared; what they hold, such as a file or the run of a tracker, is. They are
+        not called in the short trainings of `purpose`, and not if all weights are
+        frozen. A callback that raises KeyboardInterrupt stops training, without an
+        error. A change between calls that continue training takes effect.""",
         check=_check_callbacks,
     )
     net_params: dict[str, Any] | None = parameter(
         None,
         "dict",
-        "Additional parameters of `skorch.NeuralNet`, passed on unchanged.",
+        """Additional parameters of `skorch.NeuralNet`, passed on unchanged. They must
+        not change while training continues.""",
     )
     warm_start: bool = parameter(
         False,
         "bool",
         """If True, `fit` continues from the last fit for another `max_epochs`, with the
         same tower, loss, optimizer and optimizer state. Parameters that define these
-        must not change in between; `callbacks` and `net_params` of the first fit stay
-        in use.""",
+        must not change in between.""",
         check=check_boolean,
     )
     device: str = parameter(
@@ -327,7 +330,8 @@ class SharedParameters:
         None,
         "int",
         """Number of threads that numerical libraries use during a call. None does not
-        change it.""",
+        change it. If calls in several threads overlap, the first one sets the number
+        for BLAS libraries.""",
         check=or_none(partial(check_integer, low=1, also=" or None")),
     )
     random_state: int | np.random.RandomState | None = parameter(

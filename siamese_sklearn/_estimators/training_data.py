@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from torch import nn
+from torch import Tensor, nn
 
+from siamese_sklearn._estimators.axes import is_picture
 from siamese_sklearn._typing import Array, IntArray
+from siamese_sklearn.augmentation import ImageAugmenter
 from siamese_sklearn.losses import LOSSES, LogitLoss, TupleLoss
 from siamese_sklearn.losses._resolve import LossLike
+from siamese_sklearn.towers._resolve import is_cnn
 
-__all__ = ["Kind", "TrainingData", "check_loss"]
+__all__ = ["Kind", "TrainingData", "augmenter", "check_loss"]
 
 Kind: TypeAlias = Literal["rows", "pairs", "triplets"]
 
@@ -43,6 +47,29 @@ class TrainingData:
             sides=tuple(side[index] for side in self.sides),
             target=self.target[index],
         )
+
+
+def augmenter(
+    augment: Callable[[Tensor], Tensor] | str | None, tower: Any, data: TrainingData
+) -> Callable[[Tensor], Tensor] | None:
+    """Resolve the parameter `augment`: "auto" augments images for the built-in CNN.
+
+    Parameters
+    ----------
+    augment : callable, str or None
+    tower : tower or tuple of towers
+    data : TrainingData
+
+    Returns
+    -------
+    callable or None
+    """
+    if not isinstance(augment, str):
+        return augment
+    towers = tower if isinstance(tower, tuple) else (tower,)
+    shape = data.sides[0].shape[1:]
+    are_images = all(is_cnn(each, shape) for each in towers) and is_picture(shape)
+    return ImageAugmenter() if data.kind == "rows" and are_images else None
 
 
 def check_loss(

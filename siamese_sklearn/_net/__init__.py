@@ -2,14 +2,19 @@
 
 from siamese_sklearn._net._build import (
     build_net,
+    check_callbacks_of,
     check_net_params,
-    conclude,
-    kept_on_error,
-    set_learning_rate,
+    train,
     train_briefly,
     without_callbacks,
 )
-from siamese_sklearn._net._device import resolve_device, seeded, threads
+from siamese_sklearn._net._continuing import net_to_continue
+from siamese_sklearn._net._device import (
+    import_for_optimizers,
+    resolve_device,
+    seeded,
+    threads,
+)
 from siamese_sklearn._net._modules import (
     EmbeddingModule,
     ScoreModule,
@@ -37,18 +42,19 @@ __all__ = [
     "TrainingRun",
     "Watch",
     "build_net",
+    "check_callbacks_of",
     "check_net_params",
-    "conclude",
     "embed",
     "embedding_distance",
-    "kept_on_error",
+    "import_for_optimizers",
     "make_scorer",
+    "net_to_continue",
     "on_cpu",
     "resolve_device",
     "resolve_schedule",
     "seeded",
-    "set_learning_rate",
     "threads",
+    "train",
     "train_briefly",
     "uncompiled",
     "usual_epochs",

@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from typing import Any
 
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch import NeuralNet
-from skorch.callbacks import Callback
-from torch import nn
+from skorch.callbacks import LRScheduler
+from torch import Tensor, nn
 
 from siamese_sklearn._checks import check_option, warn
+from siamese_sklearn._net._callback_checks import check_callbacks
 from siamese_sklearn._net._callbacks import (
+    AfterUser,
     Averaging,
     Monitor,
     Progress,
     RetrievalStopping,
-    restore,
-    snapshot,
 )
+from siamese_sklearn._net._copies import copy_of_callbacks
+from siamese_sklearn._net._history import EpochHistory
+from siamese_sklearn._net._interrupts import is_request
 from siamese_sklearn._net._run import BatchIterator, TrainingRun
 from siamese_sklearn._net._schedule import Scheduling
 
 __all__ = [
+    "AFTER_USER",
+    "BEFORE_USER",
+    "OF_SKORCH",
     "OPTIMIZERS",
+    "OURS",
+    "OWN_LR",
     "build_net",
+    "check_callback_keys",
+    "check_callbacks_of",
     "check_net_params",
     "check_optimizer",
-    "conclude",
-    "kept_on_error",
-    "set_learning_rate",
+    "explained",
+    "train",
     "train_briefly",
     "without_callbacks",
 ]
@@ -44,16 +54,12 @@ OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
 }
 
-# Order matters: callbacks that read the net after an epoch must see averaged weights.
-_OURS: dict[str, type[Callback]] = {
-    "scheduling": Scheduling,
-    "averaging": Averaging,
-    "monitor": Monitor,
-    "retrieval_stopping": RetrievalStopping,
-    "progress": Progress,
-}
+BEFORE_USER = "averaging", "monitor", "retrieval_stopping", "progress"
+AFTER_USER = "scheduling", "after_user"
+OURS = {*BEFORE_USER, *AFTER_USER}
+OF_SKORCH = {"epoch_timer", "train_loss"}
 
-_OWN_LR = "own_lr"  # marks the parameter group of the weights of a loss
+OWN_LR = "own_lr"  # marks the parameter group of the weights of a loss
 _COLLAPSED = 1e-3  # variance of the embeddings over their mean square norm
 
 # skorch settings that the estimator makes itself, and the parameter that controls each.
@@ -81,12 +87,17 @@ class _Net(NeuralNet):
     """A NeuralNet with less overhead, whose pickle does not depend on its device."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out `module` and `criterion`.
+        """Leave out what is there twice.
 
-        They are the same objects as `module_` and `criterion_`, but would be pickled on
-        their device.
+        `module` and `criterion` are the same objects as `module_` and `criterion_`, but
+        would be pickled on their device; and so would the weights that a scheduler
+        holds.
         """
         state = super().__getstate__()
+        state["callbacks_"] = state["callbacks"] = copy_of_callbacks(self.callbacks_)
+        for _, callback in state["callbacks_"]:
+            if isinstance(callback, LRScheduler):
+                callback.lr_scheduler_ = None  # made for each training; has all weights
         return {
             key: value
             for key, value in state.items()
@@ -99,6 +110,41 @@ class _Net(NeuralNet):
             module=self.module_, criterion=self.criterion_, device=str(self.device)
         )
 
+    def initialize_callbacks(self) -> _Net:
+        """Keep ours at the end; skorch moves its `PrintLog` there."""
+        super().initialize_callbacks()
+        self.callbacks_.sort(key=lambda named: named[0] in AFTER_USER)
+        return self
+
+    def initialize_history(self) -> _Net:
+        """Start an empty history."""
+        self.history = EpochHistory()
+        return self
+
+    def fit_loop(
+        self, X: TrainingRun, y: None = None, epochs: int | None = None, **options: Any
+    ) -> _Net:
+        """Train if there are weights to train, and note a Ctrl-C in the run."""
+        weights = (*self.module_.parameters(), *self.criterion_.parameters())
+        n_epochs = epochs if any(each.requires_grad for each in weights) else 0
+        self._set_training(False)  # so that the first step sets the modes of all layers
+        try:
+            super().fit_loop(X, y, epochs=n_epochs, **options)
+        except KeyboardInterrupt as error:
+            X.was_stopped = True
+            X.interrupt = None if is_request(error) else error
+            raise
+        X.interrupt = None
+        return self
+
+    def get_params_for_optimizer(
+        self, prefix: str, named_parameters: Iterator[tuple[str, nn.Parameter]]
+    ) -> tuple[tuple[list[dict[str, Any]]], dict[str, Any]]:
+        """Put the weights of a loss last: schedulers report the rate of the first."""
+        (groups,), options = super().get_params_for_optimizer(prefix, named_parameters)
+        groups = groups or [{"params": []}]  # a network without weights
+        return (sorted(groups, key=lambda group: OWN_LR in group),), options
+
     def get_all_learnable_params(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Parameters of the network, and of a loss with weights as "loss.<name>"."""
         yield from self.module_.named_parameters()
@@ -109,6 +155,9 @@ class _Net(NeuralNet):
         # that they already have.
         if self.module_.training != training or self.criterion_.training != training:
             super()._set_training(training)
+            if training:
+                for part in _frozen_statistics(self.module_):
+                    part.eval()
 
 
 def build_net(
@@ -123,7 +172,7 @@ def build_net(
     net_params: dict[str, Any] | None,
     device: torch.device,
 ) -> NeuralNet:
-    """Create and initialize the skorch net.
+    """Create and initialize the skorch net; `given_` has what the user gave for it.
 
     Raises
     ------
@@ -138,9 +187,8 @@ def build_net(
     loss_lr = getattr(loss, "lr", None)
     # the weights of the loss have their own learning rate, and no weight decay
     if loss_lr is not None:
-        group = {"lr": loss_lr, "weight_decay": 0.0, _OWN_LR: True}
+        group = {"lr": loss_lr, "weight_decay": 0.0, OWN_LR: True}
         options["param_groups"].append(("loss.*", group))
-    ours = [(name, callback()) for name, callback in _OURS.items()]
     settings: dict[str, Any] = {
         "module": module,
         "criterion": loss,
@@ -149,7 +197,7 @@ def build_net(
         "max_epochs": max_epochs,
         "iterator_train": BatchIterator,
         "train_split": None,
-        "callbacks": ours + copy.deepcopy(list(callbacks or [])),
+        "callbacks": _around(copy_of_callbacks(callbacks or [])),
         "callbacks__valid_loss": None,
         "callbacks__print_log": None,
         "device": str(device),
@@ -157,17 +205,12 @@ def build_net(
         **given,
         **{f"optimizer__{key}": value for key, value in options.items()},
     }
-    try:
+    with explained():
         net = _Net(**settings)
         net.initialize()
-        _check_callback_keys(given, [name for name, _ in net.callbacks_])
-    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
-        kind = ValueError if isinstance(error, ValueError | RuntimeError) else TypeError
-        text = (
-            "Could not create the net; check `net_params`, `callbacks` and "
-            f"`optimizer`: {error}"
-        )
-        raise kind(text) from error
+        check_callback_keys(given, [name for name, _ in net.callbacks_])
+    _check_param_groups(given, net)
+    net.given_ = list(callbacks or []), dict(given)
     return net
 
 
@@ -230,19 +273,30 @@ def check_optimizer(
     )
 
 
-def set_learning_rate(net: NeuralNet, lr: float, weight_decay: float) -> None:
-    """Apply changed values; an unchanged one keeps what a scheduler has made of it."""
-    changed: dict[str, float] = {}
-    if lr != net.lr:
-        net.lr = lr
-        changed |= {"lr": lr, "initial_lr": lr}  # schedulers start from `initial_lr`
-    # not all optimizers have weight decay
-    if weight_decay != getattr(net, "optimizer__weight_decay", weight_decay):
-        net.optimizer__weight_decay = weight_decay
-        changed["weight_decay"] = weight_decay
-    for group in net.optimizer_.param_groups:
-        if not group.get(_OWN_LR, False):
-            group.update(changed)
+def check_callbacks_of(net: NeuralNet, run: TrainingRun) -> None:
+    """Raise a ValueError if a callback of the user would find nothing to work on."""
+    of_user = [each for name, each in net.callbacks_ if name not in OURS | OF_SKORCH]
+    check_callbacks(of_user, is_watched=run.watch is not None)
+
+
+def train(net: NeuralNet, run: TrainingRun) -> None:
+    """Train a net, remove an unfinished epoch, and warn if training went wrong.
+
+    Parameters
+    ----------
+    net : NeuralNet
+        Changed in place; worth nothing if this raises.
+    run : TrainingRun
+        Has the interrupt afterwards if Ctrl-C stopped the training.
+
+    Raises
+    ------
+    ValueError
+        If a callback would find nothing to work on.
+    """
+    check_callbacks_of(net, run)
+    _train(net, run)
+    _conclude(net, run)
 
 
 def train_briefly(net: NeuralNet, run: TrainingRun) -> bool:
@@ -256,46 +310,28 @@ def train_briefly(net: NeuralNet, run: TrainingRun) -> bool:
     Raises
     ------
     KeyboardInterrupt
-        If Ctrl-C stopped it: skorch swallows that, and the net is worth nothing.
+        If Ctrl-C stopped it: the net is then worth nothing.
     """
-    net.partial_fit(run, epochs=run.n_epochs)
-    failed = dict(net.callbacks_)["monitor"].failed_
-    if not failed and (
-        len(net.history) < run.n_epochs or "spread" not in net.history[-1]
-    ):
-        raise KeyboardInterrupt
-    return not failed
+    _train(net, run)
+    if run.interrupt is not None:
+        raise run.interrupt
+    return not dict(net.callbacks_)["monitor"].failed_
 
 
-@contextmanager
-def kept_on_error(net: NeuralNet) -> Iterator[None]:
-    """Restore weights, optimizer state and history of a net if the block raises."""
-    weights, moments = snapshot(net), copy.deepcopy(net.optimizer_.state_dict())
-    n_epochs = len(net.history)
+def _train(net: NeuralNet, run: TrainingRun) -> None:
+    # what callbacks of the user print, log or read
+    net.verbose, net.max_epochs = run.verbose, run.n_epochs
+    net.batch_size = math.ceil(len(run) / run.batches.n_batches)
+    run.interrupt = KeyboardInterrupt()  # skorch swallows one; `fit_loop` clears it
     try:
-        yield
-    except BaseException:
-        restore(net, weights)
-        net.optimizer_.load_state_dict(moments)
-        del net.history[n_epochs:]
-        for name in _OURS:
-            dict(net.callbacks_)[name].release()
-        raise
+        net.partial_fit(run, epochs=run.n_epochs)
+    finally:
+        dict(net.callbacks_)["progress"].release()
 
 
-def conclude(net: NeuralNet, run: TrainingRun, n_epochs_before: int) -> None:
-    """Remove an unfinished epoch from the history, and warn if training went wrong.
-
-    Parameters
-    ----------
-    net : NeuralNet
-        Trained on `run`, possibly stopped by Ctrl-C.
-    run : TrainingRun
-    n_epochs_before : int
-        Number of epochs in the history before the run.
-    """
+def _conclude(net: NeuralNet, run: TrainingRun) -> None:
     history, failed = net.history, dict(net.callbacks_)["monitor"].failed_
-    begun = len(history) > n_epochs_before
+    begun = len(history) > run.n_epochs_before
     # The measures are the last entries of an epoch; Ctrl-C may come before any of them.
     last = ["spread"] if run.watch is None else ["spread", "valid_score"]
     finished = begun and not failed and all(name in history[-1] for name in last)
@@ -308,13 +344,18 @@ def conclude(net: NeuralNet, run: TrainingRun, n_epochs_before: int) -> None:
             "or look for extreme values in `X`.",
             ConvergenceWarning,
         )
-    elif not finished:
+    elif run.interrupt is not None:
+        run.interrupt.add_note(
+            f"Training was interrupted after {len(history)} epochs; the estimator is "
+            "fitted and keeps what it has learned so far."
+        )
+    elif run.was_stopped and not finished:
         warn(
             f"Training was interrupted in epoch {len(history) + 1}; the model keeps "
             "what it has learned so far.",
             ConvergenceWarning,
         )
-    elif history[-1]["spread"] < _COLLAPSED:
+    elif finished and history[-1]["spread"] < _COLLAPSED:
         warn(
             "The embeddings have collapsed to nearly a single point (spread "
             f'{history[-1]["spread"]:.1e}). Use mining="all" (or loss="triplet" with '
@@ -323,15 +364,68 @@ def conclude(net: NeuralNet, run: TrainingRun, n_epochs_before: int) -> None:
         )
 
 
-def _check_callback_keys(net_params: dict[str, Any], names: list[str]) -> None:
+@contextmanager
+def explained() -> Iterator[None]:
+    """Say which parameters of the estimator an error of skorch is about."""
+    try:
+        yield
+    except (ValueError, TypeError, AttributeError, RuntimeError) as error:
+        kind = ValueError if isinstance(error, ValueError | RuntimeError) else TypeError
+        text = (
+            "Could not create the net; check `net_params`, `callbacks` and "
+            f"`optimizer`: {error}"
+        )
+        raise kind(text) from error
+
+
+def _around(callbacks: list[Any]) -> list[Any]:
+    """Put the callbacks of the user among ours.
+
+    Those that read the net after an epoch must see its averaged weights and its
+    measures, and those that set weights or rates must come before what builds on them.
+    """
+    averaging, monitor, stopping = Averaging(), Monitor(), RetrievalStopping()
+    before = averaging, monitor, stopping, Progress()
+    after = Scheduling(), AfterUser(averaging, monitor, stopping)
+    return [
+        *zip(BEFORE_USER, before, strict=True),
+        *callbacks,
+        *zip(AFTER_USER, after, strict=True),
+    ]
+
+
+def check_callback_keys(net_params: dict[str, Any], names: list[str]) -> None:
     """Raise if a key "callbacks__name__option" names no callback; skorch ignores it."""
-    known = [name for name in names if name not in _OURS]
+    known = [name for name in names if name not in OURS]
     for key in net_params:
-        if key.startswith("callbacks__") and key.split("__")[1] not in known:
+        if not key.startswith("callbacks__"):
+            continue
+        if key.split("__")[1] not in {*known, *OF_SKORCH, "valid_loss", "print_log"}:
             raise ValueError(
                 f"{key!r} in `net_params` does not name a callback; the callbacks are "
                 f"{', '.join(known)}."
             )
+
+
+def _check_param_groups(net_params: dict[str, Any], net: NeuralNet) -> None:
+    """Raise if a pattern of the user's parameter groups matches no parameter."""
+    names = [name for name, _ in net.get_all_learnable_params()]
+    for pattern, _ in net_params.get("optimizer__param_groups", []):
+        if not any(fnmatch(name, pattern) for name in names):
+            raise ValueError(
+                f"The pattern {pattern!r} in `net_params['optimizer__param_groups']` "
+                f"matches no parameter; the parameters are {', '.join(names)}."
+            )
+
+
+def _frozen_statistics(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield the normalization layers of parts whose weights are all frozen."""
+    for part in module.modules():
+        weights = list(part.parameters())
+        if weights and not any(weight.requires_grad for weight in weights):
+            for layer in part.modules():
+                if isinstance(getattr(layer, "running_mean", None), Tensor):
+                    yield layer
 
 
 def _optimizer_options(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import torch
@@ -15,6 +16,7 @@ from tqdm.auto import tqdm
 from siamese_sklearn._net._run import TrainingRun
 
 __all__ = [
+    "AfterUser",
     "Averaging",
     "Monitor",
     "Progress",
@@ -25,7 +27,7 @@ __all__ = [
 
 _DENORMAL = 1e-30
 _STEPS_BETWEEN_FLUSHES = 100
-_ROWS_TRIED = 8
+_FEWEST_TRIED, _MOST_TRIED, _ROWS_PER_TRIED = 8, 256, 16  # rows after an epoch
 _BATCHES_BETWEEN_LOSSES = 20  # that the progress bar shows
 _SHORT = 10  # the average spans at most about 1/10 of the steps, so early weights fade
 _SHARE = 0.04  # fraction of a long average that one update renews
@@ -75,8 +77,12 @@ def share_kept(decay: float, step: int, taken: int) -> float:
 class Averaging(Callback):
     """Keeps a moving average of the weights, which the net uses except during steps.
 
+    Averaged are the parameters and the statistics of normalization layers. Other
+    buffers, such as a memory of embeddings that a loss keeps, have no meaningful mean.
+
     It precedes the callbacks that read the net at the end of an epoch, so that they
-    measure, save and restore the averaged weights.
+    measure, save and restore the averaged weights. `AfterUser` calls `begin` and
+    `update`, after the callbacks that set weights.
 
     References
     ----------
@@ -86,49 +92,73 @@ class Averaging(Callback):
     Tarvainen & Valpola, "Mean Teachers are Better Role Models", NeurIPS 2017.
     """
 
+    weights_: list[Tensor]
+    mean_: list[Tensor]
+    last_: list[Tensor] | None  # weights of the last step, while the net has the mean
+
     def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
-        """Start the average from the current weights."""
+        """Reset the state of the previous run."""
+        self.release()
         self.decay_ = X.averaging
         self.step_, self.taken_ = 0, 0
-        parts = (
-            (net.module_.state_dict(), net.criterion_.state_dict())
-            if self.decay_ > 0
-            else ()
-        )
-        values = [
-            value
-            for part in parts
-            for value in part.values()
-            if isinstance(value, Tensor)
-        ]
-        # without counters
-        self.weights_ = [value for value in values if value.is_floating_point()]
-        self.mean_ = [value.clone() for value in self.weights_]
-        # the weights of the last step, while the net holds the average
-        self.last_: list[Tensor] | None = None
+        self.has_mean_ = False
 
-    def on_batch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Continue from the weights of the last step."""
-        if self.last_ is not None:
-            _copy(self.last_, self.weights_)
-            self.last_ = None
+    @torch.no_grad()
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Continue from the weights of the last step, except where the net has others.
+
+        A callback may have set weights since the average was loaded.
+        """
+        if self.last_ is None:
+            return
+        self.has_mean_ = False
+        for value, mean, last in zip(
+            self.weights_, self.mean_, self.last_, strict=True
+        ):
+            if torch.equal(value, mean):
+                value.copy_(last)
+            else:
+                mean.copy_(value)
+                last.copy_(value)
+
+    @torch.no_grad()
+    def begin(self, net: Any) -> None:
+        """Start the average from the current weights, or from those set since."""
+        if self.decay_ > 0 and not self.weights_:
+            weights = [*_averaged(net.module_), *_averaged(net.criterion_)]
+            self.mean_ = [value.clone() for value in weights]
+            self.weights_ = weights
+        elif self.last_ is not None:
+            for value, mean, last in zip(
+                self.weights_, self.mean_, self.last_, strict=True
+            ):
+                if not torch.equal(value, last):
+                    mean.copy_(value)
+        self.last_ = None
 
     def on_batch_end(self, net: Any, **kwargs: Any) -> None:
-        """Update the average, if enough steps have passed since the last update."""
+        """Count the step."""
         self.step_ += 1
+
+    def update(self) -> None:
+        """Update the average, if enough steps have passed since the last update."""
         kept = share_kept(self.decay_, self.step_, self.taken_)
         if self.weights_ and kept < 1:
             get_ema_multi_avg_fn(kept)(self.mean_, self.weights_, None)  # type: ignore[no-untyped-call]
             self.taken_ = self.step_
 
+    @torch.no_grad()
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Load the average into the net."""
         self.last_ = [value.clone() for value in self.weights_]
         _copy(self.mean_, self.weights_)
+        self.has_mean_ = True
 
+    @torch.no_grad()
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Load the average into the net, if training stopped within an epoch."""
-        if self.last_ is None:
+        if self.weights_ and not self.has_mean_:
+            self.update()  # training may have stopped before it
             _copy(self.mean_, self.weights_)
         self.release()
 
@@ -146,14 +176,19 @@ class Monitor(Callback):
         What became NaN or infinite, "loss" or "embeddings"; empty if nothing did.
     """
 
+    finite_: Weights | None
+    last_embeddings_: Tensor | tuple[Tensor, ...]
+
     def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
         """Reset the state of the previous run."""
+        self.release()
         self.step_ = 0
         self.failed_ = ""
 
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Save the weights, in case this epoch ruins them."""
-        self.before_epoch_: Weights | None = snapshot(net)
+    def begin(self, net: Any) -> None:
+        """Save the weights, in case the first epoch ruins them."""
+        if self.finite_ is None:
+            self.finite_ = snapshot(net)
 
     def on_batch_end(self, net: Any, y_pred: Any = None, **kwargs: Any) -> None:
         """Check the loss of the batch."""
@@ -179,17 +214,18 @@ class Monitor(Callback):
                 "n_active", sum(batch["n_active"] for batch in batches) / len(batches)
             )
         net.history.record("spread", _spread(self.last_embeddings_))
+        self.finite_ = snapshot(net)  # in case the next epoch ruins the weights
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """After a failure, restore the last finite epoch and reset the optimizer."""
-        if self.failed_ and self.before_epoch_ is not None:
-            restore(net, self.before_epoch_)
+        if self.failed_ and self.finite_ is not None:
+            restore(net, self.finite_)
             net.optimizer_.state.clear()
         self.release()
 
     def release(self) -> None:
         """Drop what is needed during training only."""
-        self.before_epoch_ = self.last_embeddings_ = None
+        self.finite_, self.last_embeddings_ = None, ()
 
     def _fail(self, what: str) -> None:
         self.failed_ = what
@@ -197,18 +233,22 @@ class Monitor(Callback):
 
 
 class RetrievalStopping(Callback):
-    """Stops when the watched score stops improving, and restores the best weights."""
+    """Finds when the watched score stops improving, and restores the best weights.
 
-    def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
+    `AfterUser` stops the training, so that all callbacks see the last epoch.
+    """
+
+    def begin(self, net: Any, X: TrainingRun) -> None:
         """Start from the current score, so that a worse epoch does not replace it."""
         self.best_score_ = -math.inf
         self.best_state_: Weights | None = None
         self.epochs_since_best_ = 0
+        self.is_over_ = False
         if X.watch is not None and len(net.history) > 0:
             self.best_score_, self.best_state_ = X.watch.measure(net), snapshot(net)
 
     def on_epoch_end(self, net: Any, dataset_train: TrainingRun, **kwargs: Any) -> None:
-        """Compute the score, and stop after too many epochs without improvement."""
+        """Compute the score, and count the epochs without improvement."""
         watch = dataset_train.watch
         if watch is None:
             return
@@ -224,8 +264,7 @@ class RetrievalStopping(Callback):
             )
             return
         self.epochs_since_best_ += 1
-        if self.epochs_since_best_ >= watch.patience:
-            raise KeyboardInterrupt  # skorch's signal to stop training
+        self.is_over_ = self.epochs_since_best_ >= watch.patience
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Restore the best weights."""
@@ -236,6 +275,35 @@ class RetrievalStopping(Callback):
     def release(self) -> None:
         """Drop what is needed during training only."""
         self.best_state_ = None
+
+
+class AfterUser(Callback):
+    """What has to follow the callbacks of the user, which may set weights or rates."""
+
+    def __init__(
+        self, averaging: Averaging, monitor: Monitor, stopping: RetrievalStopping
+    ) -> None:
+        # skorch takes names without an underscore for parameters
+        self.averaging_, self.monitor_, self.stopping_ = averaging, monitor, stopping
+
+    def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
+        """Note where the run begins: a callback may have loaded a checkpoint."""
+        X.n_epochs_before = len(net.history)
+        self.stopping_.begin(net, X)
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Begin with the weights as they are now."""
+        self.averaging_.begin(net)
+        self.monitor_.begin(net)
+
+    def on_batch_end(self, net: Any, **kwargs: Any) -> None:
+        """Average the weights as they are after the step."""
+        self.averaging_.update()
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Stop if the watched score has stopped improving."""
+        if self.stopping_.is_over_:
+            raise KeyboardInterrupt  # skorch's signal to stop training
 
 
 class Progress(Callback):
@@ -292,6 +360,16 @@ class Progress(Callback):
         self.bar_ = None
 
 
+def _averaged(module: nn.Module) -> Iterator[Tensor]:
+    """Parameters of a module, and the statistics of its normalization layers."""
+    yield from module.parameters()
+    for part in module.modules():
+        for name in ("running_mean", "running_var"):
+            value = getattr(part, name, None)
+            if isinstance(value, Tensor):
+                yield value
+
+
 def _copy(source: list[Tensor], target: list[Tensor]) -> None:
     for value, place in zip(source, target, strict=True):
         place.copy_(value)
@@ -312,17 +390,20 @@ def _flush_denormals(optimizer: torch.optim.Optimizer) -> None:
 def _spread(embeddings: Tensor | tuple[Tensor, ...]) -> float:
     """Variance of the embeddings over their mean square norm; 0 means collapsed."""
     rows = embeddings if isinstance(embeddings, Tensor) else torch.cat(embeddings)
-    # logits of a two-channel network have a single column
-    rows = rows.detach().double().reshape(len(rows), -1)
+    # logits of a two-channel network have a single column; some GPUs have no float64
+    rows = rows.detach().cpu().to(torch.float64).reshape(len(rows), -1)
     mean_square = rows.square().sum(1).mean()
     variance = (rows - rows.mean(0)).square().sum(1).mean()
     return float(variance / mean_square.clamp(min=torch.finfo(rows.dtype).tiny))
 
 
 def _embeds_finitely(module: nn.Module, run: TrainingRun) -> bool:
-    """Whether the embeddings of a few rows are free of NaN and infinity."""
+    """Whether embeddings of some rows are finite, and their squared distances too."""
+    n_tried = min(max(len(run.rows) // _ROWS_PER_TRIED, _FEWEST_TRIED), _MOST_TRIED)
     module.eval()
     with torch.inference_mode():
-        embeddings = module(run.rows.take(slice(_ROWS_TRIED)))
+        step = max(len(run.rows) // n_tried, 1)
+        embeddings = module(run.rows.take(slice(0, step * n_tried, step)))
     sides = (embeddings,) if isinstance(embeddings, Tensor) else embeddings
-    return all(bool(side.isfinite().all()) for side in sides)
+    # at most (2 |z|)^2
+    return all(bool((4 * side.square()).sum().isfinite()) for side in sides)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
-__all__ = ["resolve_device", "seeded", "threads"]
+__all__ = ["import_for_optimizers", "resolve_device", "seeded", "threads"]
 
-# torch's default generator and the thread counts belong to the whole process
+_IMPORTED_LATE = "torch._dynamo"  # takes a second or two
+
+# torch's default generator belongs to the whole process
 _PROCESS_LOCK = threading.RLock()
+# and so does the number of threads of BLAS libraries
+_BLAS_LOCK = threading.RLock()
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -49,18 +56,45 @@ def resolve_device(device: str | torch.device) -> torch.device:
             f"`device` is {device!r}, but PyTorch sees {available} such device(s). Use "
             'device="auto", which uses a GPU if one is available, or device="cpu".'
         )
-    return resolved
+    return torch.device("cpu") if resolved.type == "cpu" else resolved  # not "cpu:0"
+
+
+def import_for_optimizers() -> None:
+    """Import what torch imports when a process builds its first optimizer.
+
+    Ctrl-C reaches the main thread only. There, it could leave modules imported in part,
+    and each later fit of the process would fail.
+    """
+    if _IMPORTED_LATE not in sys.modules:
+        thread = threading.Thread(target=importlib.import_module, args=[_IMPORTED_LATE])
+        thread.start()
+        thread.join()
+
+
+@contextmanager
+def usual_modes() -> Iterator[None]:
+    """Undo in the block what the caller may have set: inference mode, default device.
+
+    Both belong to the thread, so other threads keep theirs.
+    """
+    # the context intercepts every function of torch, so it is entered only if needed
+    is_usual = torch.get_default_device().type == "cpu"
+    on_cpu = nullcontext() if is_usual else torch.device("cpu")
+    with torch.inference_mode(mode=False), torch.enable_grad(), on_cpu:
+        yield
 
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch's default generators inside the block, and restore them afterwards.
 
+    Gradients are computed, and tensors are on the CPU unless told otherwise.
+
     Only the generators of the CPU and of `device` are seeded. `torch.manual_seed` would
     also seed those of other devices.
     """
     devices = [device] if device.type == "cuda" else []
-    with _PROCESS_LOCK, torch.random.fork_rng(devices=devices):
+    with usual_modes(), _PROCESS_LOCK, torch.random.fork_rng(devices=devices):
         # fork_rng does not cover mps
         mps_state = torch.mps.get_rng_state() if device.type == "mps" else None
         try:
@@ -78,9 +112,34 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def threads(n_threads: int | None) -> Iterator[None]:
-    """Limit numerical libraries to `n_threads` threads in the block, unless None."""
+    """Limit numerical libraries to `n_threads` threads in the block, unless None.
+
+    OpenMP counts threads per calling thread, BLAS libraries per process. Calls in
+    several threads do not wait for each other: the first one sets the number for BLAS.
+    """
     if n_threads is None:
         yield
         return
-    with _PROCESS_LOCK, threadpool_limits(limits=n_threads):
-        yield
+    # in a new thread, torch's first look at its own count would undo the limit
+    torch.get_num_threads()
+    lock = _BLAS_LOCK
+    is_first = lock.acquire(blocking=False)
+    libraries = ThreadpoolController()
+    if not is_first:
+        libraries = libraries.select(user_api="openmp")
+    try:
+        with libraries.limit(limits=n_threads):
+            yield
+    finally:
+        if is_first:
+            lock.release()
+
+
+def _renew_locks() -> None:
+    """Replace the locks in a forked process, which has no thread to release them."""
+    global _PROCESS_LOCK, _BLAS_LOCK
+    _PROCESS_LOCK, _BLAS_LOCK = threading.RLock(), threading.RLock()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_renew_locks)

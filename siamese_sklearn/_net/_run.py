@@ -54,6 +54,10 @@ class TrainingRun(Dataset[Any]):
     n_towers: int = 1  # that embed each row
     watch: Watch | None = None
     verbose: int = 0
+    # what training notes
+    n_epochs_before: int = 0  # in the history
+    was_stopped: bool = False
+    interrupt: KeyboardInterrupt | None = None  # by Ctrl-C, not by a callback
 
     def __len__(self) -> int:
         return len(self.kept)

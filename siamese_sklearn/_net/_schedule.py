@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import torch
 from skorch.callbacks import Callback, LRScheduler
 
 from siamese_sklearn._net._run import TrainingRun
@@ -17,6 +18,7 @@ Schedule: TypeAlias = Callable[[int, int], float]
 _MAX_EPOCHS, _MAX_STEPS = 40, 5000
 
 _WARM_UP = 0.3  # fraction of the steps in which one cycle rises
+_UNSCHEDULED = "lr_unscheduled"  # in the parameter groups of an optimizer
 _START = 0.04  # of the learning rate, where one cycle begins
 
 
@@ -98,10 +100,15 @@ class Scheduling(Callback):
     """
 
     def on_train_begin(self, net: Any, X: TrainingRun, **kwargs: Any) -> None:
-        """Record the learning rates."""
+        """Record the learning rates, also in the optimizer, for its checkpoints."""
         self.schedule_ = X.schedule
         self.step_, self.n_steps_ = 0, X.n_steps
-        self.rates_ = [group["lr"] for group in net.optimizer_.param_groups]
+        self.rates_ = _unscheduled(net.optimizer_)
+        if self.schedule_ is not None:
+            for group, rate in zip(
+                net.optimizer_.param_groups, self.rates_, strict=True
+            ):
+                group[_UNSCHEDULED] = rate
 
     def on_batch_begin(self, net: Any, training: bool = True, **kwargs: Any) -> None:
         """Set the learning rates of the step."""
@@ -114,13 +121,12 @@ class Scheduling(Callback):
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Put the learning rates back."""
-        if self.schedule_ is not None:
-            for group, rate in zip(
-                net.optimizer_.param_groups, self.rates_, strict=True
-            ):
-                group["lr"] = rate
-        self.release()
+        _unscheduled(net.optimizer_)
+        self.schedule_, self.rates_ = None, []  # only needed in training
 
-    def release(self) -> None:
-        """Drop what is only needed in training."""
-        self.schedule_, self.rates_ = None, []
+
+def _unscheduled(optimizer: torch.optim.Optimizer) -> list[float]:
+    """Put back the learning rates from before a schedule changed them."""
+    for group in optimizer.param_groups:
+        group["lr"] = group.pop(_UNSCHEDULED, group["lr"])
+    return [group["lr"] for group in optimizer.param_groups]

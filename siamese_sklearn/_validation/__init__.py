@@ -11,7 +11,6 @@ from siamese_sklearn._validation.data import (
     check_sides,
     in_chosen_container,
     join_classes,
-    keep_fitted_state,
 )
 from siamese_sklearn._validation.parameters import (
     check_parameters,
@@ -37,7 +36,6 @@ __all__ = [
     "fixed_parameters",
     "in_chosen_container",
     "join_classes",
-    "keep_fitted_state",
     "or_none",
     "parameter",
 ]

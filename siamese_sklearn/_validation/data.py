@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
@@ -44,7 +42,6 @@ __all__ = [
     "check_sides",
     "in_chosen_container",
     "join_classes",
-    "keep_fitted_state",
 ]
 
 _BYTES_AT_ONCE = 2**25
@@ -56,18 +53,6 @@ _HINTS = {  # what NumPy's messages do not say
     "could not convert string": f". {ENCODE}.",
     "inhomogeneous": " All rows must have the same length.",
 }
-
-
-@contextmanager
-def keep_fitted_state(estimator: BaseEstimator) -> Iterator[None]:
-    """Restore all attributes if the block raises, so that a fitted model survives."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
 
 
 def check_rows(estimator: BaseEstimator, X: Any, *, reset: bool) -> Any:

@@ -26,7 +26,8 @@ class TestGoingOn:
         net, first = embedder.net_, embedder.score(X_test, y_test)
         for _ in range(14):
             embedder.partial_fit(X_train, y_train)
-        assert embedder.net_ is net
+        assert net is not embedder.net_
+        assert len(net.history) == 1
         assert embedder.n_iter_ == len(embedder.history_) == 15
         assert (
             embedder.history_[-1, "train_loss"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models import RowsSeen, quick
+from models import RowsSeen, quick, quick_classifier
 from siamese_sklearn import MLPTower, TripletLoss, make_pairs
 
 
@@ -41,6 +41,26 @@ class TestRandomness:
         )
         np.testing.assert_array_equal(first, again)
         assert not np.allclose(first, second, atol=1e-2)
+
+    @pytest.mark.parametrize("make", [quick, quick_classifier])
+    def test_each_partial_fit_draws_anew(self, make, wine):
+        """Other batches, and other noise on them; the same in each repetition."""
+        X_train, _, y_train, _ = wine
+        seen = []
+
+        def record(batch):
+            seen.append((batch.tolist(), torch.rand(2).tolist()))
+            return batch
+
+        for _ in range(2):
+            model = make(augment=record, batch_size=32)
+            for _ in range(3):
+                model.partial_fit(X_train, y_train)
+        batches, drawn = zip(*seen, strict=True)
+        n_calls = len(seen) // 2
+        assert seen[:n_calls] == seen[n_calls:]
+        for values in (batches, drawn):
+            assert len(set(map(str, values[:n_calls]))) == n_calls
 
     def test_none_follows_numpys_global_seed(self, wine):
         X_train, X_test, y_train, _ = wine

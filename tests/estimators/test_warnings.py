@@ -59,6 +59,21 @@ class TestTheLineOfTheCall:
             model.fit_transform(halves[0], halves[2])
         self.check(caught, before + 2)
 
+    def test_of_a_later_partial_fit(self, make, halves):
+        model = make(loss=Broken(n_good=3), max_epochs=1).fit(halves[0], halves[2])
+        before = line()
+        with pytest.warns(ConvergenceWarning, match="NaN") as caught:
+            model.partial_fit(halves[0], halves[2])
+        self.check(caught, before + 2)
+
+    def test_of_a_warm_fit_transform(self, make, halves):
+        model = make(loss=Broken(n_good=3), warm_start=True, max_epochs=1)
+        model.fit(halves[0], halves[2])
+        before = line()
+        with pytest.warns(ConvergenceWarning, match="NaN") as caught:
+            model.fit_transform(halves[0], halves[2])
+        self.check(caught, before + 2)
+
     def test_of_a_warm_fit(self, make, halves):
         model = make(loss=Broken(n_good=3), warm_start=True, max_epochs=1)
         model.fit(halves[0], halves[2])

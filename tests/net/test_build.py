@@ -21,8 +21,9 @@ from nets import (
     train,
 )
 from siamese_sklearn import ContrastiveLoss
-from siamese_sklearn._net import check_net_params, set_learning_rate
+from siamese_sklearn._net import check_net_params
 from siamese_sklearn._net._build import OPTIMIZERS, check_optimizer
+from siamese_sklearn._net._continuing import set_learning_rate
 from siamese_sklearn.heads import HEADS
 from siamese_sklearn.losses import LOSSES, BinaryCrossEntropyLoss, HingeLoss
 

@@ -3,16 +3,19 @@
 import copy
 import gc
 import pickle
+import signal
 import weakref
 
 import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from skorch.callbacks import Callback, EarlyStopping
 from skorch.exceptions import DeviceWarning
 from torch import nn
 
+from models import quick_classifier
 from nets import (
     CPU,
     WIDTH,
@@ -32,7 +35,7 @@ from siamese_sklearn._net import Rows, Watch, embed
 
 
 class StopAt(Callback):
-    """Presses Ctrl-C in the given epoch, at the end of the given batch."""
+    """Stops in the given epoch, at the end of the given batch."""
 
     def __init__(self, epoch, batch):
         self.epoch = epoch
@@ -44,6 +47,139 @@ class StopAt(Callback):
             and len(net.history[-1]["batches"]) == self.batch
         ):
             raise KeyboardInterrupt
+
+
+class CtrlC(StopAt):
+    """Presses Ctrl-C there."""
+
+    def on_batch_end(self, net, **kwargs):
+        try:
+            super().on_batch_end(net, **kwargs)
+        except KeyboardInterrupt:
+            signal.raise_signal(signal.SIGINT)
+
+
+class TestCtrlC:
+    @pytest.mark.parametrize("make", [make_embedder, quick_classifier])
+    def test_is_raised_again_and_what_was_learned_is_kept(self, make):
+        model = make(max_epochs=9, batch_size=16, callbacks=[CtrlC(3, 1)])
+        with pytest.raises(KeyboardInterrupt) as caught:
+            model.fit(X, Y)
+        (note,) = caught.value.__notes__
+        assert note.startswith("Training was interrupted after 2 epochs; the estimator")
+        assert model.n_iter_ == len(model.history_) == 2
+        assert "spread" in model.history_[-1]
+        assert model.score(X, Y) > 0
+        loaded = pickle.loads(pickle.dumps(model))
+        assert np.array_equal(loaded.transform(X), model.transform(X))
+
+    def test_in_partial_fit(self):
+        embedder = make_embedder().fit(X, Y)
+        before = embedder.transform(X)
+        embedder.set_params(callbacks=[CtrlC(4, 2)])
+        with pytest.raises(KeyboardInterrupt):
+            embedder.partial_fit(X, Y)
+        assert embedder.n_iter_ == 3
+        assert not np.array_equal(embedder.transform(X), before)
+
+    def test_ends_a_search(self):
+        """No further candidate is trained, and the search has no result."""
+        candidates = []
+
+        class Press(Callback):
+            def on_train_begin(self, net, **kwargs):
+                candidates.append(net)
+
+            def on_epoch_end(self, net, **kwargs):
+                signal.raise_signal(signal.SIGINT)
+
+        search = GridSearchCV(
+            make_embedder(callbacks=[Press()]),
+            {"margin": [0.1, 0.2]},
+            cv=StratifiedKFold(2),
+        )
+        with pytest.raises(KeyboardInterrupt):
+            search.fit(X, Y)
+        assert len(candidates) == 1
+        assert not hasattr(search, "cv_results_")
+
+    def test_before_and_after_the_training_the_model_stays_as_it_was(self):
+        embedder = make_embedder(warm_start=True).fit(X, Y)
+        before = embedder.transform(X)
+        for event in ("on_train_begin", "on_train_end"):
+
+            class Press(Callback):
+                pass
+
+            def press(self, net, **kwargs):
+                signal.raise_signal(signal.SIGINT)
+
+            setattr(Press, event, press)
+            embedder.set_params(callbacks=[Press()])
+            with pytest.raises(KeyboardInterrupt):
+                embedder.fit(X, Y)
+            assert np.array_equal(embedder.transform(X), before)
+            assert embedder.n_iter_ == 3
+
+    def test_in_the_short_trainings_of_the_purpose(self):
+        def press(batch):
+            signal.raise_signal(signal.SIGINT)
+            return batch
+
+        x, y = np.tile(X, (2, 1)), np.arange(96) % 6
+        embedder = make_embedder(purpose="new_classes", n_components=8, augment=press)
+        with pytest.raises(KeyboardInterrupt):
+            embedder.fit(x, y)
+        assert not hasattr(embedder, "net_")
+
+
+def stop():
+    raise KeyboardInterrupt
+
+
+class TestWhoStops:
+    """Only a callback that raises KeyboardInterrupt itself asks for an end."""
+
+    def fitted(self, on_epoch_end):
+        kind = type("Own", (Callback,), {"on_epoch_end": on_epoch_end})
+        return make_embedder(callbacks=[kind()])
+
+    def test_a_callback_that_raises_it_itself_ends_training(self):
+        def raises(self, net, **kwargs):
+            raise KeyboardInterrupt
+
+        assert self.fitted(raises).fit(X, Y).n_iter_ == 1
+
+    def test_what_comes_out_of_other_functions_is_raised_again(self):
+        model = self.fitted(lambda self, net, **kwargs: stop())
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X, Y)
+        assert model.n_iter_ == 1
+
+    def test_a_handler_of_the_user_counts_as_ctrl_c(self):
+        def handler(number, frame):
+            raise KeyboardInterrupt
+
+        model = self.fitted(
+            lambda self, net, **kwargs: signal.raise_signal(signal.SIGINT)
+        )
+        before = signal.signal(signal.SIGINT, handler)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                model.fit(X, Y)
+        finally:
+            signal.signal(signal.SIGINT, before)
+        assert model.n_iter_ == 1
+
+    @pytest.mark.parametrize("error", [SystemExit, RuntimeError])
+    def test_other_errors_leave_the_model_as_it_was(self, error):
+        def raises(self, net, **kwargs):
+            raise error
+
+        model = self.fitted(raises)
+        with pytest.raises(error):
+            model.fit(X, Y)
+        assert not hasattr(model, "net_")
 
 
 class TestInterrupt:
@@ -90,9 +226,9 @@ class TestInterrupt:
                 raise KeyboardInterrupt
             return len(net.history)
 
-        net = make_net()
-        with pytest.warns(ConvergenceWarning, match="interrupted in epoch 3"):
-            train(net, make_run(9, watch=Watch(measure, 5)))
+        net, run = make_net(), make_run(9, watch=Watch(measure, 5))
+        train(net, run)
+        assert isinstance(run.interrupt, KeyboardInterrupt)
         assert net.history[:, "valid_score"] == [1, 2]
 
     def test_early_stopping_of_skorch_is_no_interrupt(self):
