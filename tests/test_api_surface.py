@@ -83,6 +83,13 @@ NAMES = {
         "TripletRatioLoss",
         "TupleLoss",
     ],
+    "siamese_sklearn.matching": [
+        "deduplicate",
+        "entities",
+        "explain",
+        "join",
+        "match",
+    ],
     "siamese_sklearn.metrics": [
         "cmc_curve",
         "eer",

@@ -23,6 +23,7 @@ LEVELS = [
     ["_net", "_validation", "losses", "metrics"],
     ["calibration"],
     ["_estimators"],
+    ["matching"],
     ["plotting"],
     ["__init__"],
 ]

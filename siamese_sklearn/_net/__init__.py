@@ -1,5 +1,6 @@
 """The only importer of skorch: nets, batches, callbacks, devices, seeds and scores."""
 
+from siamese_sklearn._net._attribution import integrated_gradients
 from siamese_sklearn._net._build import (
     build_net,
     check_net_params,
@@ -33,6 +34,7 @@ __all__ = [
     "conclude",
     "embed",
     "embedding_distance",
+    "integrated_gradients",
     "kept_on_error",
     "make_scorer",
     "resolve_device",
