@@ -145,6 +145,11 @@ NAMES = {
         "PairedBatches",
         "ShuffledBatches",
     ],
+    "siamese_sklearn.search": [
+        "ApproximateSearch",
+        "ExactSearch",
+        "Search",
+    ],
     "siamese_sklearn.towers": [
         "TOWERS",
         "CNNTower",
@@ -184,7 +189,7 @@ PARAMETERS = {
     SiameseEmbedder: SHARED_PARAMETERS,
     SiamesePairClassifier: [
         *SHARED_PARAMETERS,
-        *["architecture", "head", "n_references", "unknown_label"],
+        *["search", "architecture", "head", "n_references", "unknown_label"],
     ],
 }
 METHODS = [

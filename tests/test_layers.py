@@ -19,7 +19,7 @@ ROOT = Path(siamese_sklearn.__file__).parent
 LEVELS = [
     ["_checks", "_documentation", "_typing"],
     ["_grouping", "_pipelines", "augmentation", "binary", "distances", "mining"],
-    ["heads", "pairs", "sampling", "towers"],
+    ["heads", "pairs", "sampling", "search", "towers"],
     ["_net", "_validation", "losses", "metrics"],
     ["calibration"],
     ["_estimators"],

@@ -29,6 +29,7 @@ from siamese_sklearn._estimators.parameters import (
     check_unknown_label,
     purpose_parameter,
 )
+from siamese_sklearn._estimators.searched import SearchesGallery
 from siamese_sklearn._estimators.strangers import (
     StrangerSearches,
     check_strangers,
@@ -77,7 +78,7 @@ _MOST_IN_FIT, _MOST_TO_CALIBRATE = 1000, 5000  # searches of strangers
 
 @documented
 @dataclass(eq=False, repr=False, kw_only=True)
-class SiamesePairClassifier(ClassifierMixin, SiameseBase):
+class SiamesePairClassifier(SearchesGallery, ClassifierMixin, SiameseBase):
     """Verify pairs, identify rows, and enroll new classes from a single example.
 
     A Siamese network with a threshold and a gallery of references. `fit` makes same and
@@ -602,8 +603,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             return (self.decision_function(X) >= 0).astype(np.int64)
         gallery, rows = self._enrolled(), check_rows(self, X, reset=False)
         with threads(self.n_threads):
-            scorer = self._scorer
-            best, score = gallery.nearest(scorer.codes(rows, 0), scorer.searched_by)
+            best, score = self._nearest_class(gallery, self._scorer.codes(rows, 0))
         labels: Array = gallery.classes[best]
         if self.unknown_label is None:
             return labels
@@ -658,8 +658,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             )
         with threads(self.n_threads):
             scorer = self._scorer
-            places, scores = gallery.nearest_references(
-                scorer.codes(rows, 0), n_neighbors, scorer.searched_by
+            places, scores = self._nearest_references(
+                gallery, scorer.codes(rows, 0), n_neighbors
             )
         ids = gallery.ids[places]
         return (scorer.distance_of(scores), ids) if return_distance else ids

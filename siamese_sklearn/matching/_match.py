@@ -93,6 +93,13 @@ def match(
     tables. If they were chosen because they are hard to tell apart (by blocking), the
     prior is the share of matches among pairs chosen in the same way.
 
+    The probability is a logistic curve that `fit` fits to a few hundred or thousand
+    pairs. They say little about odds of one in a million, so with a small prior the
+    best of pairs can have a low probability, and `precision` keeps none. To set the
+    threshold for such tables, match tables whose truth is known with a low `threshold`,
+    and choose one from their scores with
+    `siamese_sklearn.calibration.choose_threshold`.
+
     References
     ----------
     Fellegi & Sunter, "A Theory for Record Linkage", Journal of the American Statistical
