@@ -1,6 +1,10 @@
 """Deep metric learning for scikit-learn: Siamese networks with fit and predict."""
 
-from siamese_sklearn._estimators import SiameseEmbedder, SiamesePairClassifier
+from siamese_sklearn._estimators import (
+    SiameseEmbedder,
+    SiameseIndex,
+    SiamesePairClassifier,
+)
 from siamese_sklearn.losses import ContrastiveLoss, ExponentialLoss, TripletLoss
 from siamese_sklearn.pairs import (
     Pairs,
@@ -19,6 +23,7 @@ __all__ = [
     "PairTransformer",
     "Pairs",
     "SiameseEmbedder",
+    "SiameseIndex",
     "SiamesePairClassifier",
     "TripletLoss",
     "Triplets",

@@ -19,7 +19,7 @@ from siamese_sklearn._typing import Array, BoolArray, FloatArray, IntArray
 from siamese_sklearn._validation import join_classes
 from siamese_sklearn.distances import Distance, RankedByEuclidean
 
-__all__ = ["Gallery", "Score", "choose_references"]
+__all__ = ["Gallery", "Score", "choose_references", "joined_ids"]
 
 Score: TypeAlias = Distance | Callable[[Any, Any], FloatArray]
 
@@ -184,7 +184,7 @@ class Gallery:
             else points[chosen].astype(np.float32, copy=False),
             labels=labels[chosen],
             classes=classes,
-            ids=_joined_ids(self.ids, given)[chosen],
+            ids=joined_ids(self.ids, given)[chosen],
             serials=serials[chosen],
             next_serial=self.next_serial + n_new,
         )
@@ -221,7 +221,7 @@ class Gallery:
             else spliced(self.embeddings, part.embeddings),
             labels=spliced(number[self.labels], new_labels),
             classes=classes,
-            ids=spliced(self.ids, part.ids, _joined_ids),
+            ids=spliced(self.ids, part.ids, joined_ids),
             serials=spliced(self.serials, part.serials),
         )
 
@@ -547,7 +547,7 @@ def _images(distance: RankedByEuclidean, *sides: Any) -> tuple[FloatArray, ...]:
     return tuple(distance.image(torch.from_numpy(side)).numpy() for side in writable)
 
 
-def _joined_ids(*parts: Array) -> Array:
+def joined_ids(*parts: Array) -> Array:
     """Concatenate ids; numbers stay as they are next to strings or other numbers."""
     filled = [part for part in parts if len(part)]
     if not filled:
