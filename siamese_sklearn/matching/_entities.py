@@ -13,6 +13,7 @@ from siamese_sklearn._checks import check_integer
 from siamese_sklearn._typing import IntArray
 from siamese_sklearn.matching._match import check_threshold, pairs_within
 from siamese_sklearn.matching._tables import Table, check_model, pair_scores, read
+from siamese_sklearn.search._resolve import SearchLike, check_search
 
 __all__ = ["entities", "join"]
 
@@ -71,6 +72,7 @@ def join(
     known: Any,
     k: int = 20,
     threshold: float | None = None,
+    search: SearchLike = "exact",
 ) -> pd.Series[int]:
     """Put new rows into the entities of a table, or found new entities for them.
 
@@ -91,6 +93,8 @@ def join(
         Candidates for each new row, among the known rows and the other new ones.
     threshold : float, default=None
         As in `match`. Use the same as for `known`.
+    search : {"exact", "approximate"} or object, default="exact"
+        As in `match`.
 
     Returns
     -------
@@ -121,12 +125,13 @@ def join(
     """
     estimator = check_model(model)
     k, at = check_integer("k", k, low=1), check_threshold(estimator, threshold)
+    check_search("search", search)
     old, added = read(model, known, "known", (0, 1)), read(model, new, "new", (0, 1))
     number = _check_entities(entities, old)
     index = _joined_index(known, new, old, added)
     left, right = _stacked(old.left, added.left), _stacked(old.right, added.right)
     both = Table(index, left, right)
-    row, column = pairs_within(estimator, both, k, first=len(old))
+    row, column = pairs_within(estimator, both, k, search, first=len(old))
     is_match = pair_scores(estimator, left, right, row, column) >= at
     row, column = row[is_match], column[is_match]
     values, group = np.unique(number, return_inverse=True)

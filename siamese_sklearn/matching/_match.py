@@ -20,6 +20,7 @@ from siamese_sklearn.matching._tables import (
     pair_scores,
     read,
 )
+from siamese_sklearn.search._resolve import SearchLike, check_search
 
 __all__ = ["check_threshold", "deduplicate", "match", "pairs_within"]
 
@@ -34,11 +35,12 @@ def match(
     precision: float | None = None,
     prior: float | None = None,
     one_to_one: bool = False,
+    search: SearchLike = "exact",
 ) -> pd.DataFrame:
     """Find the pairs of a row of `A` and a row of `B` that are the same.
 
-    Each row of `A` is compared with the `k` rows of `B` that are most similar to it, so
-    the work grows with the search, and not with the number of pairs.
+    A search finds the `k` rows of `B` that are most similar to each row of `A`, and the
+    best of these candidates are kept.
 
     Parameters
     ----------
@@ -64,6 +66,9 @@ def match(
     one_to_one : bool, default=False
         Keep each row of either table in one pair at most: of the candidates that reach
         the threshold, those with the highest sum of ``score - threshold``.
+    search : {"exact", "approximate"} or object, default="exact"
+        How candidates are found, as in `SiamesePairClassifier`. "exact" compares each
+        row with all others, which takes long from about 100,000 rows on.
 
     Returns
     -------
@@ -123,8 +128,9 @@ def match(
     rule = _Rule.checked(estimator, threshold, precision, prior)
     k = check_integer("k", k, low=1)
     check_boolean("one_to_one", one_to_one)
+    check_search("search", search)
     left, right = read(model, A, "A", (0,)), read(model, B, "B", (1,))
-    row, column = nearest(estimator, left.left, right.right, k)
+    row, column = nearest(estimator, left.left, right.right, k, search)
     score = pair_scores(estimator, left.left, right.right, row, column)
     kept, at = rule.kept(score)
     if one_to_one:
@@ -142,6 +148,7 @@ def deduplicate(
     threshold: float | None = None,
     precision: float | None = None,
     prior: float | None = None,
+    search: SearchLike = "exact",
 ) -> pd.DataFrame:
     """Find the pairs of rows of one table that are the same.
 
@@ -156,6 +163,8 @@ def deduplicate(
         As in `match`.
     prior : float, default=None
         The share of matches among all n * (n - 1) / 2 pairs. Otherwise as in `match`.
+    search : {"exact", "approximate"} or object, default="exact"
+        As in `match`.
 
     Returns
     -------
@@ -188,8 +197,9 @@ def deduplicate(
     estimator = check_model(model)
     rule = _Rule.checked(estimator, threshold, precision, prior)
     k = check_integer("k", k, low=1)
+    check_search("search", search)
     table = read(model, A, "A", (0, 1))
-    row, column = pairs_within(estimator, table, k)
+    row, column = pairs_within(estimator, table, k, search)
     score = pair_scores(estimator, table.left, table.right, row, column)
     kept, _ = rule.kept(score)
     return rule.frame(
@@ -198,7 +208,7 @@ def deduplicate(
 
 
 def pairs_within(
-    estimator: SiameseBase, table: Table, k: int, first: int = 0
+    estimator: SiameseBase, table: Table, k: int, search: SearchLike, first: int = 0
 ) -> tuple[IntArray, IntArray]:
     """Pair rows with the `k` other rows most similar to them, each pair once.
 
@@ -206,7 +216,8 @@ def pairs_within(
     ----------
     estimator : estimator
     table : Table
-    k : int
+    k, search
+        As in `deduplicate`.
     first : int, default=0
         The first row whose candidates are searched, among all rows.
 
@@ -215,7 +226,7 @@ def pairs_within(
     row, column : array of shape (n_pairs,)
         Row numbers, ``row < column``, in ascending order.
     """
-    query, other = nearest(estimator, table.left[first:], table.right, k + 1)
+    query, other = nearest(estimator, table.left[first:], table.right, k + 1, search)
     query += first
     # among equal rows, a row need not be found first, or at all
     is_other = (query != other).reshape(len(table) - first, -1)

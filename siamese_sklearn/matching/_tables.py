@@ -11,11 +11,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from siamese_sklearn._estimators import SiameseBase
 from siamese_sklearn._estimators.gallery import Gallery
+from siamese_sklearn._estimators.searched import SearchedGallery
 from siamese_sklearn._net import threads
 from siamese_sklearn._pipelines import final_estimator, last_step
 from siamese_sklearn._typing import DoubleArray, IntArray
 from siamese_sklearn._validation import check_one_kind, check_rows
+from siamese_sklearn.distances import RankedByEuclidean
 from siamese_sklearn.pairs._containers import Sides
+from siamese_sklearn.search._resolve import SearchLike
 
 __all__ = ["Table", "check_model", "nearest", "pair_scores", "read", "read_rows"]
 
@@ -120,7 +123,7 @@ def _ids(X: Any, name: str) -> pd.Index[Any]:
 
 
 def nearest(
-    estimator: SiameseBase, queries: Any, references: Any, k: int
+    estimator: SiameseBase, queries: Any, references: Any, k: int, search: SearchLike
 ) -> tuple[IntArray, IntArray]:
     """Pair each query with its `k` most similar references, or with all if fewer.
 
@@ -129,6 +132,7 @@ def nearest(
     estimator : estimator
     queries, references : codes of n and of m rows
     k : int
+    search : str, Search or object with `fit` and `kneighbors`
 
     Returns
     -------
@@ -141,10 +145,15 @@ def nearest(
     )
     # each row is a class of its own
     gallery = Gallery(rows, embeddings, number, number, number)
+    k, scorer = min(k, len(number)), estimator._scorer
     with threads(estimator.n_threads):
-        found, _ = gallery.nearest_references(
-            queries, min(k, len(number)), estimator._scorer.searched_by
-        )
+        if rows is None and (
+            search != "exact" or isinstance(scorer.searched_by, RankedByEuclidean)
+        ):
+            searched = SearchedGallery(search, scorer, gallery)
+            found, _ = searched.nearest_references(queries, k, scorer)
+        else:
+            found, _ = gallery.nearest_references(queries, k, scorer.searched_by)
     return np.repeat(np.arange(len(found)), found.shape[1]), found.ravel()
 
 

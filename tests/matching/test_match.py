@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -177,6 +178,21 @@ def test_ids_are_the_index_of_a_frame(halves):
     assert found["score"].tolist() == plain["score"].tolist()
 
 
+@pytest.mark.parametrize("name", ["cosine", "difference head", "two channels"])
+@pytest.mark.parametrize("search", ["approximate", NearestNeighbors()])
+def test_searches_find_the_same(name, search, halves):
+    X, X_test, y, _ = halves
+    options = {"max_epochs": 1, "purpose": "known_classes"}
+    model = quick_classifier(**options, **CONFIGURATIONS[name]).fit(X, y)
+    A, B = X_test[:6], X_test[6:40]
+    expected, found = (
+        as_dict(match(model, A, B, k=3, threshold=-100.0, search=each))
+        for each in ("exact", search)
+    )
+    assert len(expected) == 18
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
 def test_more_candidates_than_rows_are_all_rows(model, halves):
     found = match(model, halves[1][:3], halves[1][3:7], k=100, threshold=-100.0)
     assert len(found) == 12
@@ -260,6 +276,7 @@ class TestErrors:
             ({"threshold": "a"}, TypeError, "`threshold` must be a finite number"),
             ({"precision": 1.5}, ValueError, "`precision` must be a finite number"),
             ({"prior": 0}, ValueError, "`prior` must be a finite number above 0"),
+            ({"search": "fast"}, ValueError, "`search` must be one of 'exact'"),
             ({"one_to_one": "yes"}, TypeError, "`one_to_one` must be True or False"),
             (
                 {"threshold": 0.0, "precision": 0.5},
