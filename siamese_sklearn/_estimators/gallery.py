@@ -125,17 +125,22 @@ class Gallery:
             If some classes are numbers and others are strings.
         """
         names = np.asarray(names)
-        if len(self):
-            join_classes(self.classes[:3], names)  # raises
-        part = self._of_classes(np.unique(names))._joined(
+        part = self.of_classes(names)._joined(
             rows, embeddings, names, n_references, rng, ids
         )
         return self._with_classes(part) if len(self) else part
 
-    def _of_classes(self, names: Array) -> Gallery:
-        """Part of the gallery: those of the sorted `names` that are enrolled."""
+    def of_classes(self, names: Array) -> Gallery:
+        """Return a part of the gallery: those classes in `names` that are enrolled.
+
+        Raises
+        ------
+        ValueError
+            If some classes are numbers and others are strings.
+        """
         if not len(self):
             return self
+        join_classes(self.classes[:3], names)  # raises
         enrolled = np.isin(self.classes, names).nonzero()[0]
         start, end = self._ends(enrolled)
         group, number = number_within(end - start)

@@ -547,7 +547,7 @@ class SiamesePairClassifier(SearchesGallery, ClassifierMixin, SiameseBase):
         with threads(self.n_threads):
             codes = self._scorer.codes(rows, 1)
             known, at = self._gallery, self.identification_threshold_
-            warn_of_duplicates(known, rows, codes, names)
+            warn_of_duplicates(known.of_classes(names), rows, codes, names)
             # with two towers, references are no queries
             if self.unknown_label is not None and self._architecture == "siamese":
                 by = self._scorer.searched_by

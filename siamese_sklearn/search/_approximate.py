@@ -18,7 +18,7 @@ class ApproximateSearch:
     """Search in a graph of neighbors, which misses a few of them.
 
     The time of a query hardly depends on the number of rows. Building the graph takes
-    about half a millisecond per row, once. Needs the package usearch:
+    about a millisecond per row, once. Needs the package usearch:
     ``pip install siamese-sklearn[search]``.
 
     Parameters

@@ -15,7 +15,7 @@ __all__ = ["ExactSearch"]
 class ExactSearch:
     """Search that compares each query with every row.
 
-    It takes 1 to 10 microseconds per query and thousand rows, and no time to build.
+    It takes some 20 microseconds per query and thousand rows, and no time to build.
     `add` and `remove` take time in proportion to the rows added or removed; every now
     and then, `add` doubles the memory.
 
