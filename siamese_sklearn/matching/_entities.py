@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from siamese_sklearn._checks import check_integer
 from siamese_sklearn._typing import IntArray
 from siamese_sklearn.matching._match import check_threshold, pairs_within
-from siamese_sklearn.matching._tables import Table, check_model, pair_scores, read
+from siamese_sklearn.matching._tables import Table, check_model, read
 from siamese_sklearn.search._resolve import SearchLike, check_search
 
 __all__ = ["entities", "join"]
@@ -131,9 +131,7 @@ def join(
     index = _joined_index(known, new, old, added)
     left, right = _stacked(old.left, added.left), _stacked(old.right, added.right)
     both = Table(index, left, right)
-    row, column = pairs_within(estimator, both, k, search, first=len(old))
-    is_match = pair_scores(estimator, left, right, row, column) >= at
-    row, column = row[is_match], column[is_match]
+    row, column, _ = pairs_within(estimator, both, k, search, at, first=len(old))
     values, group = np.unique(number, return_inverse=True)
     n_old, n_new = len(values), len(added)
     group = np.concatenate([group, n_old + np.arange(n_new)])  # new rows are alone

@@ -130,8 +130,9 @@ def match(
     check_boolean("one_to_one", one_to_one)
     check_search("search", search)
     left, right = read(model, A, "A", (0,)), read(model, B, "B", (1,))
-    row, column = nearest(estimator, left.left, right.right, k, search)
-    score = pair_scores(estimator, left.left, right.right, row, column)
+    row, column, score = _pairs_across(
+        estimator, left.left, right.right, k, search, rule.threshold
+    )
     kept, at = rule.kept(score)
     if one_to_one:
         kept = kept[assign(row[kept], column[kept], score[kept] - at)]
@@ -199,18 +200,45 @@ def deduplicate(
     k = check_integer("k", k, low=1)
     check_search("search", search)
     table = read(model, A, "A", (0, 1))
-    row, column = pairs_within(estimator, table, k, search)
-    score = pair_scores(estimator, table.left, table.right, row, column)
+    row, column, score = pairs_within(estimator, table, k, search, rule.threshold)
     kept, _ = rule.kept(score)
     return rule.frame(
         table.ids[row[kept]], table.ids[column[kept]], score[kept], row[kept]
     )
 
 
+def _pairs_across(
+    estimator: SiameseBase,
+    left: Any,
+    right: Any,
+    k: int,
+    search: SearchLike,
+    lowest: float,
+) -> tuple[IntArray, IntArray, DoubleArray]:
+    """Candidates of each row of `left` whose score is at least `lowest`.
+
+    Returns
+    -------
+    row, column, score : array of shape (n_pairs,)
+        In ascending order of `row`.
+    """
+    pairs = []
+    for part, found in nearest(estimator, left, right, k, search):
+        row = np.repeat(np.arange(part.start, part.start + len(found)), found.shape[1])
+        pairs.append(_scored(estimator, left, right, row, found.ravel(), lowest))
+    row, column, score = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    return row, column, score
+
+
 def pairs_within(
-    estimator: SiameseBase, table: Table, k: int, search: SearchLike, first: int = 0
-) -> tuple[IntArray, IntArray]:
-    """Pair rows with the `k` other rows most similar to them, each pair once.
+    estimator: SiameseBase,
+    table: Table,
+    k: int,
+    search: SearchLike,
+    lowest: float,
+    first: int = 0,
+) -> tuple[IntArray, IntArray, DoubleArray]:
+    """Pairs of rows and the `k` other rows most similar to them, each pair once.
 
     Parameters
     ----------
@@ -218,22 +246,42 @@ def pairs_within(
     table : Table
     k, search
         As in `deduplicate`.
+    lowest : float
+        The lowest score of a pair.
     first : int, default=0
         The first row whose candidates are searched, among all rows.
 
     Returns
     -------
-    row, column : array of shape (n_pairs,)
-        Row numbers, ``row < column``, in ascending order.
+    row, column, score : array of shape (n_pairs,)
+        ``row < column``, in ascending order.
     """
-    query, other = nearest(estimator, table.left[first:], table.right, k + 1, search)
-    query += first
-    # among equal rows, a row need not be found first, or at all
-    is_other = (query != other).reshape(len(table) - first, -1)
-    is_candidate = is_other & (np.cumsum(is_other, axis=1) <= k)
-    pairs = np.stack([query, other], axis=1)[is_candidate.ravel()]
-    row, column = np.unique(np.sort(pairs, axis=1), axis=0).T
-    return row, column
+    left, right = table.left, table.right
+    pairs = []
+    for part, found in nearest(estimator, left[first:], right, k + 1, search):
+        query = first + np.arange(part.start, part.start + len(found))[:, None]
+        # among equal rows, a row need not be found first, or at all
+        is_other = found != query
+        is_candidate = is_other & (np.cumsum(is_other, axis=1) <= k)
+        ends = np.stack(np.broadcast_arrays(query, found), axis=-1)[is_candidate]
+        row, column = np.sort(ends, axis=1).T
+        pairs.append(_scored(estimator, left, right, row, column, lowest))
+    row, column, score = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    once = np.unique(row * len(table) + column, return_index=True)[1]
+    return row[once], column[once], score[once]
+
+
+def _scored(
+    estimator: SiameseBase,
+    left: Any,
+    right: Any,
+    row: IntArray,
+    column: IntArray,
+    lowest: float,
+) -> tuple[IntArray, IntArray, DoubleArray]:
+    score = pair_scores(estimator, left, right, row, column)
+    kept = score >= lowest
+    return row[kept], column[kept], score[kept]
 
 
 def check_threshold(estimator: SiameseBase, threshold: float | None) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ from siamese_sklearn.pairs._containers import Sides
 from siamese_sklearn.search._resolve import SearchLike
 
 __all__ = ["Table", "check_model", "nearest", "pair_scores", "read", "read_rows"]
+
+_CANDIDATES_AT_ONCE = 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +127,8 @@ def _ids(X: Any, name: str) -> pd.Index[Any]:
 
 def nearest(
     estimator: SiameseBase, queries: Any, references: Any, k: int, search: SearchLike
-) -> tuple[IntArray, IntArray]:
-    """Pair each query with its `k` most similar references, or with all if fewer.
+) -> Iterator[tuple[slice, IntArray]]:
+    """Find the `k` most similar references of each query, or all if there are fewer.
 
     Parameters
     ----------
@@ -134,10 +137,12 @@ def nearest(
     k : int
     search : str, Search or object with `fit` and `kneighbors`
 
-    Returns
-    -------
-    row, column : array of shape (n * min(k, m),)
-        Row numbers of the queries, in ascending order, and of the references.
+    Yields
+    ------
+    part : slice
+        Some of the queries, so that memory does not grow with all candidates.
+    found : array of shape (n_part, min(k, m))
+        Row numbers of their references.
     """
     number = np.arange(references.shape[0])
     rows, embeddings = (
@@ -146,15 +151,22 @@ def nearest(
     # each row is a class of its own
     gallery = Gallery(rows, embeddings, number, number, number)
     k, scorer = min(k, len(number)), estimator._scorer
-    with threads(estimator.n_threads):
-        if rows is None and (
-            search != "exact" or isinstance(scorer.searched_by, RankedByEuclidean)
-        ):
+    searched = None
+    if rows is None and (
+        search != "exact" or isinstance(scorer.searched_by, RankedByEuclidean)
+    ):
+        with threads(estimator.n_threads):
             searched = SearchedGallery(search, scorer, gallery)
-            found, _ = searched.nearest_references(queries, k, scorer)
-        else:
-            found, _ = gallery.nearest_references(queries, k, scorer.searched_by)
-    return np.repeat(np.arange(len(found)), found.shape[1]), found.ravel()
+    step = max(_CANDIDATES_AT_ONCE // k, 1)
+    for start in range(0, queries.shape[0], step):
+        part = slice(start, start + step)
+        with threads(estimator.n_threads):
+            if searched is not None:
+                found, _ = searched.nearest_references(queries[part], k, scorer)
+            else:
+                by = scorer.searched_by
+                found, _ = gallery.nearest_references(queries[part], k, by)
+        yield part, found
 
 
 def pair_scores(

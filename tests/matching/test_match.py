@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 
 from models import CONFIGURATIONS, quick, quick_classifier
 from siamese_sklearn import Pairs, PairTransformer
-from siamese_sklearn.matching import deduplicate, match
+from siamese_sklearn.matching import _tables, deduplicate, match
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +191,19 @@ def test_searches_find_the_same(name, search, halves):
     )
     assert len(expected) == 18
     assert found == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cosine", "two channels"])
+def test_candidates_come_in_parts(name, halves, monkeypatch):
+    X, X_test, y, _ = halves
+    options = {"max_epochs": 1, "purpose": "known_classes"}
+    model = quick_classifier(**options, **CONFIGURATIONS[name]).fit(X, y)
+    A, B = X_test[:11], X_test[5:19]
+    whole = match(model, A, B, k=3), deduplicate(model, A, k=3, threshold=-100.0)
+    monkeypatch.setattr(_tables, "_CANDIDATES_AT_ONCE", 8)
+    parts = match(model, A, B, k=3), deduplicate(model, A, k=3, threshold=-100.0)
+    for one, other in zip(whole, parts, strict=True):
+        pd.testing.assert_frame_equal(one, other)
 
 
 def test_more_candidates_than_rows_are_all_rows(model, halves):
