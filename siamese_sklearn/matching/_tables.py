@@ -100,8 +100,6 @@ def read(model: Any, X: Any, name: str, sides: tuple[int, ...]) -> Table:
     if len(sides) > 1:
         check_one_kind(estimator, estimator._right_side)
     rows = read_rows(model, X, name, sides[0])
-    if rows.shape[0] != len(ids):
-        ids = pd.RangeIndex(rows.shape[0])
     has_two_towers = estimator._architecture == "pseudo_siamese"
     codes: dict[int, Any] = {}
     with threads(estimator.n_threads):

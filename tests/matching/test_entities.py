@@ -90,6 +90,22 @@ class TestJoin:
         assert pd.factorize(joined)[0].tolist() == whole.tolist()
         assert joined.index.equals(whole.index)
 
+    def test_few_candidates_change_few_pairs(self, digits):
+        """If more than `k` rows match a row, a full run may take others."""
+        X, y = digits
+        options = {"loss": "contrastive", "purpose": "known_classes", "tower": "mlp"}
+        model = quick_classifier(max_epochs=2, **options).fit(X, y)
+        at = float(deduplicate(model, X, threshold=-100.0)["score"].quantile(0.9))
+        known = entities(deduplicate(model, X[1::2], k=3, threshold=at), n=150)
+        order = np.r_[1:300:2, 0:300:2]
+        whole = entities(deduplicate(model, X[order], k=3, threshold=at), n=300)
+        joined = join(model, known, X[::2], known=X[1::2], k=3, threshold=at)
+        pairs = [
+            np.equal.outer(each, each) for each in (whole.to_numpy(), joined.to_numpy())
+        ]
+        assert 20 < whole.nunique() < 280
+        assert np.mean(pairs[0] == pairs[1]) >= 0.999
+
     def test_entities_keep_their_numbers(self, model, halves):
         X = halves[1][::3]
         far = np.float32([[50, 50, -50, -50]])  # from all others, and from -far
