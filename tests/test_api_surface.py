@@ -134,6 +134,7 @@ NAMES = {
         "make_triplets",
     ],
     "siamese_sklearn.plotting": [
+        "ContributionDisplay",
         "EmbeddingDisplay",
         "NeighborsDisplay",
         "OpenSetDisplay",
@@ -166,6 +167,7 @@ NAMES = {
 
 # Each display's second way to make it; `from_estimator` is the first.
 DISPLAYS = {
+    "ContributionDisplay": "from_predictions",
     "EmbeddingDisplay": "from_predictions",
     "NeighborsDisplay": "from_predictions",
     "OpenSetDisplay": "from_predictions",

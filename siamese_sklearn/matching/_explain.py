@@ -52,6 +52,10 @@ def explain(model: Any, left: Any, right: Any) -> pd.DataFrame:
         If the contributions of a pair miss its score by more than 1% of the sum of
         their absolute values. Usually they miss it by less than 0.1%.
 
+    See Also
+    --------
+    siamese_sklearn.plotting.ContributionDisplay : Draws the contributions of a pair.
+
     Notes
     -----
     Contributions are integrated gradients on the straight path from the mean of both
