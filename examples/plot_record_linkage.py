@@ -33,6 +33,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from siamese_sklearn import MLPTower, Pairs, PairTransformer, SiamesePairClassifier
+from siamese_sklearn.matching import match
 from siamese_sklearn.plotting import PairScoreDisplay
 
 FIELDS = ["given_name", "surname", "address_1", "suburb", "date_of_birth"]
@@ -175,3 +176,24 @@ for name, score in scored.items():
     PrecisionRecallDisplay.from_predictions(same_test, score, name=name, ax=right)
 right.set(xlim=(0.9, 1.005), ylim=(0.9, 1.005))
 plt.show()
+
+# %%
+# Without blocking
+# ----------------
+# `match` needs no candidates: it searches the 20 records of the second table that are
+# most similar to each record of the first. The threshold was chosen for candidates that
+# share a surname, a suburb or a date of birth, so among all pairs it accepts too many.
+# But each person is listed once in each table: of the pairs that reach the threshold,
+# ``one_to_one=True`` keeps those that have the highest sum of scores together. F1
+# counts all people here, also those that blocking misses.
+
+first, second = (
+    table[np.isin(n, parts[2])] for table, n in zip(tables, people, strict=True)
+)
+for one_to_one in (False, True):
+    found = match(model, first, second, one_to_one=one_to_one)
+    left, right = (found[s].str.extract(r"rec-(\d+)") for s in ("left", "right"))
+    n_right = int((left == right).to_numpy().sum())
+    f1 = 2 * n_right / (len(found) + len(first))
+    print(f"one to one: {one_to_one}, {len(found)} pairs, ", end="")
+    print(f"{n_right} of {len(first)} people found, F1 {f1:.3f}")

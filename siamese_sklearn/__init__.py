@@ -1,6 +1,10 @@
 """Deep metric learning for scikit-learn: Siamese networks with fit and predict."""
 
-from siamese_sklearn._estimators import SiameseEmbedder, SiamesePairClassifier
+from siamese_sklearn._estimators import (
+    SiameseEmbedder,
+    SiameseIndex,
+    SiamesePairClassifier,
+)
 from siamese_sklearn._version import __version__ as __version__
 from siamese_sklearn.losses import ContrastiveLoss, ExponentialLoss, TripletLoss
 from siamese_sklearn.pairs import (
@@ -20,6 +24,7 @@ __all__ = [
     "PairTransformer",
     "Pairs",
     "SiameseEmbedder",
+    "SiameseIndex",
     "SiamesePairClassifier",
     "TripletLoss",
     "Triplets",

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
 from siamese_sklearn._arrays import to_numpy
@@ -246,26 +247,45 @@ class Threshold:
         change these.
     strategy : str
         How the value was chosen: one of `STRATEGIES`, or "set" if it was set by hand.
+    prior : float
+        Share of same pairs in the data that the probability was fitted on.
     """
 
     value: float
     slope: float
     midpoint: float
     strategy: str = "accuracy"
+    prior: float = 0.5
 
     @classmethod
     def learn(cls, same: IntArray, score: npt.NDArray[Any]) -> Threshold:
         """Choose the most accurate value, and fit the probability around it."""
         value = choose_threshold(same, score)
-        return cls(value, probability_slope(same, score, value), value)
+        slope = probability_slope(same, score, value)
+        return cls(value, slope, value, prior=float(np.mean(same)))
 
     def margin(self, score: npt.NDArray[Any]) -> DoubleArray:
         """Score minus the value: 0 or more means same."""
         return score.astype(np.float64) - self.value
 
-    def logit(self, score: npt.NDArray[Any]) -> DoubleArray:
-        """Logit of the probability of "same"."""
-        return self.slope * (score.astype(np.float64) - self.midpoint)
+    def logit(self, score: npt.NDArray[Any], prior: float | None = None) -> DoubleArray:
+        """Logit of the probability of "same".
+
+        Parameters
+        ----------
+        score : array of shape (n,)
+        prior : float, default=None
+            Share of same pairs among those that are scored; None means that of the data
+            the probability was fitted on.
+
+        References
+        ----------
+        Saerens, Latinne & Decaestecker, "Adjusting the Outputs of a Classifier to New a
+        Priori Probabilities: A Simple Procedure", Neural Computation 14(1), 2002.
+        """
+        log_odds = self.slope * (score.astype(np.float64) - self.midpoint)
+        shift = 0.0 if prior is None else float(logit(prior) - logit(self.prior))
+        return log_odds + shift
 
     def moved(self, value: float, strategy: str) -> Threshold:
         """Return a copy with another value and the same probability."""

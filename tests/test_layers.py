@@ -28,10 +28,11 @@ LEVELS = [
         "distances",
         "mining",
     ],
-    ["heads", "pairs", "sampling", "towers"],
+    ["heads", "pairs", "sampling", "search", "towers"],
     ["_net", "_validation", "losses", "metrics"],
     ["calibration"],
     ["_estimators"],
+    ["matching"],
     ["export", "persistence", "plotting"],
     ["__init__"],
 ]

@@ -82,7 +82,8 @@ class TestDependencies:
         foreign = imported - sys.stdlib_module_names - {"siamese_sklearn"}
         needed = {IMPORTED_AS.get(name, name) for name in requirements()}
         assert needed <= foreign
-        assert foreign - needed == {"matplotlib"}  # in functions, for the extra "plot"
+        # in functions, for the extras "plot" and "search"
+        assert foreign - needed == {"matplotlib", "usearch"}
 
     def test_lowest_versions_are_those_of_the_metadata(self):
         pinned = pins("constraints-lowest.txt")

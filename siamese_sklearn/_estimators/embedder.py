@@ -16,6 +16,7 @@ from siamese_sklearn._checks import warn
 from siamese_sklearn._estimators.base import SiameseBase
 from siamese_sklearn._estimators.class_folds import ClassFold
 from siamese_sklearn._estimators.holdout import hold_out, measure
+from siamese_sklearn._estimators.index import SiameseIndex
 from siamese_sklearn._estimators.training_data import TrainingData
 from siamese_sklearn._net import (
     DistanceScorer,
@@ -28,6 +29,7 @@ from siamese_sklearn._typing import IntArray
 from siamese_sklearn._validation import check_labels, check_rows, check_same, documented
 from siamese_sklearn.metrics import map_at_r
 from siamese_sklearn.pairs import Pairs, Triplets
+from siamese_sklearn.search._resolve import SearchLike
 
 __all__ = ["SiameseEmbedder"]
 
@@ -235,6 +237,28 @@ class SiameseEmbedder(SiameseBase):
         with threads(self.n_threads):
             embeddings = embed(self.net_, self._rows(X))
         return map_at_r(embeddings, labels, distance=embedding_distance(self.net_))
+
+    def index(
+        self,
+        X: Any,
+        *,
+        ids: npt.ArrayLike | None = None,
+        search: SearchLike = "exact",
+    ) -> SiameseIndex:
+        """Make an index of rows, which finds the most similar ones.
+
+        Parameters
+        ----------
+        X : as in `transform`
+        ids, search
+            As in `SiameseIndex`.
+
+        Returns
+        -------
+        SiameseIndex
+            It keeps a copy of this model: a later `fit` does not change it.
+        """
+        return SiameseIndex(self, X, ids=ids, search=search)
 
     @property
     def _architecture(self) -> str:

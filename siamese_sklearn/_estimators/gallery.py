@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,9 +15,10 @@ from sklearn.metrics.pairwise import euclidean_distances, pairwise_distances
 from sklearn.neighbors import NearestNeighbors
 
 from siamese_sklearn._checks import check_integer
-from siamese_sklearn._grouping import group_by_class
+from siamese_sklearn._grouping import group_by_class, number_within
 from siamese_sklearn._labels import (
     as_labels,
+    join_labels,
     label_keys,
     label_objects,
     number_labels,
@@ -26,7 +27,7 @@ from siamese_sklearn._typing import Array, BoolArray, FloatArray, IntArray
 from siamese_sklearn._validation import join_classes
 from siamese_sklearn.distances import Distance, RankedByEuclidean
 
-__all__ = ["Gallery", "Score", "choose_references"]
+__all__ = ["Gallery", "Score", "choose_references", "joined_ids"]
 
 Score: TypeAlias = Distance | Callable[[Any, Any], FloatArray]
 
@@ -52,6 +53,13 @@ class Gallery:
         Names of the classes, sorted.
     ids : array of shape (m,)
         What identifies each reference.
+    serials : int64 array of shape (m,), default=None
+        A number for each embedding, below `next_serial`. In galleries of the same
+        `origin`, equal numbers are equal embeddings. None numbers them from 0.
+    next_serial : int
+        Lowest number that has not been used; ignored if `serials` is None.
+    origin : object
+        The same for galleries that come from each other.
 
     Examples
     --------
@@ -68,6 +76,18 @@ class Gallery:
     labels: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     classes: Array = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     ids: Array = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    serials: IntArray = None  # type: ignore[assignment]  # set after construction
+    next_serial: int = 0
+    origin: object = field(default_factory=object)
+
+    def __post_init__(self) -> None:
+        given: Any = self.serials
+        if given is None:
+            object.__setattr__(self, "serials", np.arange(len(self)))
+            object.__setattr__(self, "next_serial", len(self))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -113,38 +133,116 @@ class Gallery:
             If the classes are of different kinds, such as numbers and strings.
         """
         names = as_labels(names)
-        classes = join_classes(*([self.classes] if len(self) else []), names)
+        part = self.of_classes(names)._joined(
+            rows, embeddings, names, n_references, rng, ids
+        )
+        return self._with_classes(part) if len(self) else part
+
+    def of_classes(self, names: Array) -> Gallery:
+        """Return a part of the gallery: those classes in `names` that are enrolled.
+
+        Raises
+        ------
+        ValueError
+            If the classes are of different kinds, such as numbers and strings.
+        """
+        if not len(self):
+            return self
+        join_classes(self.classes[:3], names)  # raises
+        both = join_labels(self.classes, names)  # in a type that holds all of them
+        is_among = np.isin(both[: len(self.classes)], both[len(self.classes) :])
+        enrolled = is_among.nonzero()[0]
+        start, end = self._ends(enrolled)
+        group, number = number_within(end - start)
+        kept = start[group] + number
+        return replace(
+            self,
+            rows=self.rows[kept],
+            embeddings=None if self.embeddings is None else self.embeddings[kept],
+            labels=group,
+            classes=self.classes[enrolled],
+            ids=self.ids[kept],
+            serials=self.serials[kept],
+        )
+
+    def _joined(
+        self,
+        rows: Any,
+        embeddings: FloatArray | None,
+        names: Array,
+        n_references: int | None,
+        rng: Generator,
+        ids: Array | None,
+    ) -> Gallery:
+        """As `extended`, at the cost of choosing all references again."""
+        n_old, n_new = len(self), len(names)
+        classes = join_classes(*([self.classes] if n_old else []), names)
         labels = number_labels(names, classes)
         points = rows if embeddings is None else embeddings
-        if len(self):
-            labels = np.concatenate(
-                [number_labels(self.classes, classes)[self.labels], labels]
-            )
-            points = _stacked(
-                self.rows if embeddings is None else self.embeddings, points
-            )
+        if n_old:
+            old_labels = number_labels(self.classes, classes)[self.labels]
+            labels = np.concatenate([old_labels, labels])
+            rows = _stacked(self.rows, rows)
+            old_points = self.rows if embeddings is None else self.embeddings
+            points = rows if embeddings is None else _stacked(old_points, points)
         chosen = choose_references(
             points.reshape(len(labels), -1), labels, n_references, rng
         )
-        kept, added = (
-            chosen[chosen < len(self)],
-            chosen[chosen >= len(self)] - len(self),
-        )
-        references = (
-            _stacked(self.rows[kept], rows[added]) if len(self) else rows[added]
-        )
-        order = np.argsort(labels[chosen], kind="stable")
-        return Gallery(
-            references[order].astype(np.float32, copy=False),
-            None
+        chosen = chosen[np.argsort(labels[chosen], kind="stable")]
+        serials = np.concatenate([self.serials, self.next_serial + np.arange(n_new)])
+        given = np.arange(n_new) if ids is None else ids
+        return replace(
+            self,
+            rows=rows[chosen].astype(np.float32, copy=False),
+            embeddings=None
             if embeddings is None
-            else points[chosen[order]].astype(np.float32, copy=False),
-            labels[chosen[order]],
-            classes,
-            _joined_ids(self.ids, np.arange(len(names)) if ids is None else ids)[
-                chosen[order]
-            ],
+            else points[chosen].astype(np.float32, copy=False),
+            labels=labels[chosen],
+            classes=classes,
+            ids=joined_ids(self.ids, given)[chosen],
+            serials=serials[chosen],
+            next_serial=self.next_serial + n_new,
         )
+
+    def _with_classes(self, part: Gallery) -> Gallery:
+        """Replace the classes of `part`, or insert them; all others are copied once."""
+        both = join_labels(self.classes, part.classes)  # in a type that holds all
+        ours, theirs = both[: len(self.classes)], both[len(self.classes) :]
+        place = np.searchsorted(ours, theirs)
+        is_known = ours[np.minimum(place, len(ours) - 1)] == theirs
+        classes = np.insert(ours, place[~is_known], theirs[~is_known])
+        number = np.searchsorted(classes, ours)  # of each old class
+        start, end = self._ends(place)
+        end = np.where(is_known, end, start)
+        begins, ends = part._ends(np.arange(len(part.classes)))
+        cuts = [0, *end.tolist()], [*start.tolist(), len(self)]
+        old = [slice(*cut) for cut in zip(*cuts, strict=True)]
+        new = [slice(*cut) for cut in zip(begins.tolist(), ends.tolist(), strict=True)]
+
+        def spliced(one: Any, other: Any, join: Callable[..., Any] = _stacked) -> Any:
+            pieces = [one[old[0]]]
+            for inserted, following in zip(new, old[1:], strict=True):
+                pieces += [other[inserted], one[following]]
+            return join(*pieces)
+
+        new_labels = np.searchsorted(classes, theirs)[part.labels]
+        return replace(
+            part,
+            rows=spliced(self.rows, part.rows),
+            embeddings=None
+            if self.embeddings is None
+            else spliced(self.embeddings, part.embeddings),
+            labels=spliced(number[self.labels], new_labels),
+            classes=classes,
+            ids=spliced(self.ids, part.ids, joined_ids),
+            serials=spliced(self.serials, part.serials),
+        )
+
+    def _ends(self, labels: IntArray) -> tuple[IntArray, IntArray]:
+        """Where the references of classes start and end."""
+        sides: tuple[Any, Any] = ("left", "right")
+        start, end = (np.searchsorted(self.labels, labels, side) for side in sides)
+        return start, end
 
     def without(self, names: Any) -> Gallery:
         """Return a gallery without a class, or without several classes.
@@ -171,11 +269,14 @@ class Gallery:
             (np.cumsum(stays) - 1)[self.labels[kept]],
             self.classes[stays],
             self.ids[kept],
+            self.serials[kept],
+            self.next_serial,
+            self.origin,
         )
 
     def re_embedded(self, embed: Callable[[Any], FloatArray]) -> Gallery:
         """Return a gallery with new embeddings, ``embed(rows) -> (m, d)``."""
-        return replace(self, embeddings=embed(self.rows))
+        return replace(self, embeddings=embed(self.rows), origin=object())
 
     def class_scores(
         self, queries: Any, score: Score, sharpness: float = math.inf
@@ -299,16 +400,25 @@ class Gallery:
         self, queries: FloatArray, distance: RankedByEuclidean
     ) -> tuple[IntArray, FloatArray, BoolArray]:
         """Nearest reference, its score, and whether it may be a tie; each (n,)."""
-        queries, references = _images(distance, queries, self.embeddings)
-        search = NearestNeighbors(
-            n_neighbors=2, algorithm="brute", metric="euclidean"
-        ).fit(references)
-        length, index = search.kneighbors(queries)
+        (queries,) = _images(distance, queries)
+        length, index = self._searched(distance).kneighbors(queries)
         near, next_near = length.T
         is_open = next_near - near <= _TIE * (
             next_near + np.linalg.norm(queries, axis=1)
         )
         return index[:, 0], -distance.from_euclidean(near.astype(np.float32)), is_open
+
+    def _searched(self, distance: RankedByEuclidean) -> NearestNeighbors:
+        """Search among the references, made at the first call."""
+        made: dict[RankedByEuclidean, NearestNeighbors] = vars(self).setdefault(
+            "_made", {}
+        )
+        if distance not in made:
+            (references,) = _images(distance, self.embeddings)
+            made[distance] = NearestNeighbors(
+                n_neighbors=2, algorithm="brute", metric="euclidean"
+            ).fit(references)
+        return made[distance]
 
     def _blocks(self, n_queries: int) -> Iterator[slice]:
         self.check_enrolled()
@@ -475,7 +585,7 @@ def _images(distance: RankedByEuclidean, *sides: Any) -> tuple[FloatArray, ...]:
     return tuple(distance.image(torch.from_numpy(side)).numpy() for side in writable)
 
 
-def _joined_ids(*parts: Array) -> Array:
+def joined_ids(*parts: Array) -> Array:
     """Concatenate ids; numbers stay as they are next to strings or other numbers."""
     filled = [part for part in parts if len(part)]
     if not filled:

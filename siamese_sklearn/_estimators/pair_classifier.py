@@ -32,6 +32,7 @@ from siamese_sklearn._estimators.parameters import (
     check_unknown_label,
     purpose_parameter,
 )
+from siamese_sklearn._estimators.searched import SearchesGallery
 from siamese_sklearn._estimators.strangers import (
     StrangerSearches,
     check_strangers,
@@ -78,7 +79,7 @@ _MOST_IN_FIT, _MOST_TO_CALIBRATE = 1000, 5000  # searches of strangers
 
 @documented
 @dataclass(eq=False, repr=False, kw_only=True)
-class SiamesePairClassifier(ClassifierMixin, SiameseBase):
+class SiamesePairClassifier(SearchesGallery, ClassifierMixin, SiameseBase):
     """Verify pairs, identify rows, and enroll new classes from a single example.
 
     A Siamese network with a threshold and a gallery of references. `fit` makes same and
@@ -581,7 +582,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
         rng = np.random.default_rng(self._split_seed)
         with threads(self.n_threads):
             codes = self._scorer.codes(rows, 1)
-            warn_of_duplicates(self._gallery, rows, codes, names)
+            known = self._gallery.of_classes(names)
+            warn_of_duplicates(known, rows, codes, names)
             # with two towers, references are no queries
             if self.unknown_label is not None and self._architecture == "siamese":
                 at = self.identification_threshold_
@@ -651,8 +653,7 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             return (self.decision_function(X) >= 0).astype(np.int64)
         gallery, rows = self._enrolled(), check_rows(self, X, reset=False)
         with threads(self.n_threads):
-            scorer = self._scorer
-            best, score = gallery.nearest(scorer.codes(rows, 0), *self._searched_by)
+            best, score = self._nearest_class(gallery, self._scorer.codes(rows, 0))
         labels: Array = gallery.classes[best]
         if self.unknown_label is not None:
             is_unknown = score < self.identification_threshold_
@@ -707,8 +708,8 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
             )
         with threads(self.n_threads):
             scorer = self._scorer
-            places, scores = gallery.nearest_references(
-                scorer.codes(rows, 0), n_neighbors, scorer.searched_by
+            places, scores = self._nearest_references(
+                gallery, scorer.codes(rows, 0), n_neighbors
             )
         ids = in_namespace_of(X, gallery.ids[places])
         distances = in_namespace_of(X, scorer.distance_of(scores))
@@ -801,11 +802,6 @@ class SiamesePairClassifier(ClassifierMixin, SiameseBase):
     @property
     def _scorer(self) -> Scorer:
         return make_scorer(self.net_)
-
-    @property
-    def _searched_by(self) -> tuple[Any, float]:
-        """Score of references, and how sharply those of a class vote."""
-        return self._scorer.searched_by, self._threshold.slope
 
     def _begin_fit(self) -> None:
         self._gallery, self._n_rows = Gallery(), 0

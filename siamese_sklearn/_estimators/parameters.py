@@ -23,6 +23,7 @@ from siamese_sklearn._validation import or_none, parameter
 from siamese_sklearn.heads import HEADS
 from siamese_sklearn.losses._resolve import LossLike
 from siamese_sklearn.sampling import SamplerLike
+from siamese_sklearn.search._resolve import check_search
 from siamese_sklearn.towers._resolve import TowerLike
 
 __all__ = [
@@ -123,6 +124,25 @@ def purpose_parameter(default: str) -> Any:
         for fewer than 8 components.""",
         check=partial(check_option, options=("known_classes", "new_classes")),
         fixed=True,
+    )
+
+
+def search_parameter() -> Any:
+    """Declare `search`, which finds references in the gallery."""
+    return parameter(
+        "exact",
+        '{"exact", "approximate"} or object',
+        """How `predict` and `kneighbors` search the gallery. "exact" compares a row
+        with every reference. "approximate" searches a graph of neighbors, which is
+        faster from about 100,000 references on and misses a few; it needs the package
+        usearch, ``pip install siamese-sklearn[search]``. Also an object with the
+        methods of `siamese_sklearn.search.Search`, or one with ``fit`` and
+        ``kneighbors`` such as scikit-learn's ``NearestNeighbors``; it is copied. All
+        but "exact" find references by the Euclidean distance of their embeddings, and
+        at least 100 of them if another distance or a head scores them. Ignored by
+        `decision_function`, `predict_proba` and `calibrate_threshold`, and for
+        "two_channel".""",
+        check=check_search,
     )
 
 

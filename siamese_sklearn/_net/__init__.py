@@ -1,5 +1,6 @@
 """The only importer of skorch: nets, batches, callbacks, devices, seeds and scores."""
 
+from siamese_sklearn._net._attribution import integrated_gradients
 from siamese_sklearn._net._build import (
     build_net,
     check_callbacks_of,
@@ -47,6 +48,7 @@ __all__ = [
     "embed",
     "embedding_distance",
     "import_for_optimizers",
+    "integrated_gradients",
     "make_scorer",
     "net_to_continue",
     "on_cpu",

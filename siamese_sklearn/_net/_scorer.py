@@ -112,6 +112,16 @@ class Scorer(ABC):
         """Return the codes of a batch."""
 
     @abstractmethod
+    def of_tensors(self, left: Tensor, right: Tensor) -> Tensor:
+        """Score row i of `left` against row i of `right`, (B,), with gradients.
+
+        Parameters
+        ----------
+        left, right : Tensor of shape (B, ...)
+            Rows, not codes.
+        """
+
+    @abstractmethod
     def codes(self, rows: Any, side: int) -> Any:
         """Return the codes of rows of one side: n embeddings, or the rows themselves.
 
@@ -221,6 +231,10 @@ class _EmbeddingScorer(Scorer):
     def codes(self, rows: Any, side: int) -> FloatArray:
         return embed(self.net, self._rows(rows), side)
 
+    def of_tensors(self, left: Tensor, right: Tensor) -> Tensor:
+        module = self.net.module_
+        return self._paired(module.embed(left, 0), module.embed(right, 1))
+
     def cross(self, left: FloatArray, right: FloatArray) -> FloatArray:
         (first,), (second,) = (
             self._rows(side).sides(slice(None)) for side in (left, right)
@@ -277,6 +291,9 @@ class PairNetworkScorer(Scorer):
 
     def codes(self, rows: Any, side: int) -> Any:
         return rows
+
+    def of_tensors(self, left: Tensor, right: Tensor) -> Tensor:
+        return self._paired(left, right)
 
     def cross(self, left: Any, right: Any) -> FloatArray:
         shape = left.shape[0], right.shape[0]

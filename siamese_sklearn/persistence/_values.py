@@ -249,7 +249,8 @@ def _state(value: Any) -> dict[str, Any]:
         return {
             each.name: getattr(value, each.name)
             for each in dataclasses.fields(value)
-            if each.init
+            # a bare object is an identity, and a copy has its own
+            if each.init and type(getattr(value, each.name)) is not object
         }
     if isinstance(value, RightSide):
         return dict(vars(value))

@@ -7,6 +7,7 @@ and DET curves of verification, use scikit-learn's ``RocCurveDisplay`` and
 ``DetCurveDisplay`` with ``from_predictions(same, score)``.
 """
 
+from siamese_sklearn.plotting._contributions import ContributionDisplay
 from siamese_sklearn.plotting._embedding import EmbeddingDisplay
 from siamese_sklearn.plotting._neighbors import NeighborsDisplay
 from siamese_sklearn.plotting._open_set import OpenSetDisplay
@@ -14,6 +15,7 @@ from siamese_sklearn.plotting._pair_scores import PairScoreDisplay
 from siamese_sklearn.plotting._training_curve import TrainingCurveDisplay
 
 __all__ = [
+    "ContributionDisplay",
     "EmbeddingDisplay",
     "NeighborsDisplay",
     "OpenSetDisplay",

@@ -7,6 +7,7 @@ import pytest
 
 from displays import CLASSES, HISTORY, SAME, SCORE, SCORES, SOUGHT
 from siamese_sklearn.plotting import (
+    ContributionDisplay,
     EmbeddingDisplay,
     NeighborsDisplay,
     OpenSetDisplay,
@@ -15,6 +16,7 @@ from siamese_sklearn.plotting import (
 )
 
 DISPLAYS = [
+    ContributionDisplay,
     EmbeddingDisplay,
     NeighborsDisplay,
     OpenSetDisplay,
@@ -26,6 +28,8 @@ DISPLAYS = [
 def draw(display, **kwargs):
     """One display of each kind, of small made-up results."""
     rng = np.random.default_rng(0)
+    if display is ContributionDisplay:
+        return display.from_predictions([-2.0, 1.0], ["a", "b"], **kwargs)
     if display is EmbeddingDisplay:
         return display.from_predictions(
             rng.normal(size=(12, 2)), np.arange(12) % 3, **kwargs

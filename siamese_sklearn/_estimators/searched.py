@@ -1,0 +1,167 @@
+"""A gallery behind a search of the user's choice, which follows its changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from siamese_sklearn._estimators.gallery import Gallery
+from siamese_sklearn._estimators.parameters import search_parameter
+from siamese_sklearn._net import Scorer, make_scorer
+from siamese_sklearn._typing import FloatArray, IntArray
+from siamese_sklearn.calibration import Threshold
+from siamese_sklearn.distances import RankedByEuclidean
+from siamese_sklearn.search._resolve import SearchLike, make_search
+
+__all__ = ["SearchedGallery", "SearchesGallery", "image_of", "n_candidates"]
+
+_MAX_VOTERS = 50  # references that a search finds for a query
+_MIN_CANDIDATES = 100  # where the order of the search is not that of the scores
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class SearchesGallery:
+    """Part of a classifier that searches its gallery as the parameter `search` says.
+
+    The search is built at the first query, and changed with the gallery afterwards.
+    Copies of the classifier build their own.
+    """
+
+    search: SearchLike = search_parameter()
+
+    net_: Any = field(init=False)
+    _threshold: Threshold = field(init=False)
+    _searched: SearchedGallery | None = field(default=None, init=False)
+
+    @property
+    def _searched_by(self) -> tuple[Any, float]:
+        """Score of references, and how sharply those of a class vote."""
+        return make_scorer(self.net_).searched_by, self._threshold.slope
+
+    def _nearest_class(self, gallery: Gallery, codes: Any) -> tuple[IntArray, Any]:
+        """Find number and score of the best class of each query, each (n,).
+
+        If the search is not the exact one, only the references that it finds vote.
+        """
+        if self._is_exact(gallery):
+            return gallery.nearest(codes, *self._searched_by)
+        n_voters = min(_MAX_VOTERS, len(gallery))
+        places, scores = self._nearest_references(gallery, codes, n_voters)
+        labels, sharpness = gallery.labels[places], self._threshold.slope
+        size = np.bincount(gallery.labels)[labels]  # (n, n_voters), of their classes
+        peak = scores[:, :1]
+        share = np.exp(np.float32(sharpness) * (scores - peak)) / size
+        vote = np.zeros_like(share)
+        for other, part in zip(labels.T, share.T, strict=True):
+            vote += np.where(labels == other[:, None], part[:, None], 0)
+        best = vote.argmax(axis=1)[:, None]
+        won = np.take_along_axis(vote, best, axis=1)
+        score = (peak + np.log(won) / np.float32(sharpness)).astype(np.float32)
+        return np.take_along_axis(labels, best, axis=1)[:, 0], score[:, 0]
+
+    def _nearest_references(
+        self, gallery: Gallery, codes: Any, n_neighbors: int
+    ) -> tuple[IntArray, FloatArray]:
+        """As `Gallery.nearest_references`."""
+        scorer = make_scorer(self.net_)
+        if self._is_exact(gallery):
+            return gallery.nearest_references(codes, n_neighbors, scorer.searched_by)
+        searched = self._searched
+        if searched is None or not searched.can_follow(gallery, self.search):
+            searched = SearchedGallery(self.search, scorer, gallery)
+        self._searched = None  # if anything fails, it is built again
+        searched.follow(gallery, scorer)
+        found = searched.nearest_references(codes, n_neighbors, scorer)
+        self._searched = searched
+        return found
+
+    def _is_exact(self, gallery: Gallery) -> bool:
+        is_named = isinstance(self.search, str) and self.search == "exact"
+        return is_named or gallery.embeddings is None
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[assignment]
+        return {name: value for name, value in state.items() if name != "_searched"}
+
+
+class SearchedGallery:
+    """A search that holds the references of a gallery.
+
+    Parameters
+    ----------
+    search : str, Search or object with `fit` and `kneighbors`
+    scorer : Scorer
+        Scores what the search finds.
+    gallery : Gallery
+        To start with.
+    """
+
+    def __init__(self, search: SearchLike, scorer: Scorer, gallery: Gallery) -> None:
+        self._made_from = search
+        self._search = make_search(search)
+        self._search.fit(image_of(scorer, gallery.embeddings))
+        self._serials = gallery.serials.copy()  # of each number of the search
+        self._gallery = gallery
+        self._place = np.arange(len(gallery))  # of each number
+
+    def can_follow(self, gallery: Gallery, search: SearchLike) -> bool:
+        """Whether the gallery has grown out of the one that is held."""
+        return search is self._made_from and gallery.origin is self._gallery.origin
+
+    def follow(self, gallery: Gallery, scorer: Scorer) -> None:
+        """Remove and add what `gallery` differs in."""
+        if gallery is self._gallery:
+            return
+        stays = np.zeros(gallery.next_serial, dtype=bool)
+        stays[gallery.serials] = True
+        held = self._place >= 0
+        gone = np.flatnonzero(held & ~stays[self._serials])
+        is_new = np.ones(gallery.next_serial, dtype=bool)
+        is_new[self._serials] = False
+        new = np.flatnonzero(is_new[gallery.serials])
+        if len(gone):
+            self._search.remove(gone)
+        if len(new):
+            self._search.add(image_of(scorer, gallery.embeddings[new]))  # type: ignore[index]
+        self._serials = np.concatenate([self._serials, gallery.serials[new]])
+        place_of_serial = np.full(gallery.next_serial, -1)
+        place_of_serial[gallery.serials] = np.arange(len(gallery))
+        self._place, self._gallery = place_of_serial[self._serials], gallery
+
+    def nearest_references(
+        self, queries: FloatArray, n_neighbors: int, scorer: Scorer
+    ) -> tuple[IntArray, FloatArray]:
+        """As `Gallery.nearest_references`, among what the search finds."""
+        references: Any = self._gallery.embeddings
+        n_found = n_candidates(scorer, n_neighbors, len(references))
+        _, numbers = self._search.kneighbors(image_of(scorer, queries), n_found)
+        places = self._place[numbers]  # (n, n_found)
+        row = np.repeat(np.arange(len(places)), n_found)
+        scores = scorer.pairs(queries, references, row, places.ravel())
+        scores = scores.reshape(places.shape)
+        best = np.lexsort((places, -scores))[:, :n_neighbors]
+        return (
+            np.take_along_axis(places, best, axis=1),
+            np.take_along_axis(scores, best, axis=1),
+        )
+
+
+def image_of(scorer: Scorer, embeddings: Any) -> FloatArray:
+    """Rows whose Euclidean distances rank as the scores do, exactly or nearly."""
+    by = scorer.searched_by
+    if not isinstance(by, RankedByEuclidean):
+        rows: FloatArray = embeddings
+        return rows
+    writable = np.require(embeddings, requirements="W")  # as torch wants it
+    image: FloatArray = by.image(torch.from_numpy(writable)).numpy()
+    return image
+
+
+def n_candidates(scorer: Scorer, n_neighbors: int, n_rows: int) -> int:
+    """How many rows to search, so that the best by score are among them."""
+    if isinstance(scorer.searched_by, RankedByEuclidean):
+        return min(n_neighbors, n_rows)
+    return min(max(10 * n_neighbors, _MIN_CANDIDATES), n_rows)
