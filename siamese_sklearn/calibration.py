@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from siamese_sklearn._arrays import to_numpy
 from siamese_sklearn._checks import check_number, check_option, warn
 from siamese_sklearn._typing import DoubleArray, IntArray
+from siamese_sklearn.metrics._intervals import effective_number, upper_bound
 from siamese_sklearn.metrics._verification import accept_counts
 
 __all__ = ["Threshold", "choose_threshold"]
@@ -97,6 +98,101 @@ def choose_threshold(
     >>> choose_threshold(same, score, "frr", target=0.0)
     0.3125
     """
+    choose, counts = _chooser(same, score, strategy, target, beta)
+    if strategy in _RATE_OF and target is not None:
+        n_same, n_different = counts
+        is_far = strategy == "far"
+        warn_beyond_data(
+            target,
+            n_different if is_far else n_same,
+            "different pairs" if is_far else "same pairs",
+        )
+    return choose()
+
+
+def confident_threshold(
+    same: IntArray,
+    score: npt.NDArray[Any],
+    classes: IntArray | None,
+    strategy: str,
+    target: float,
+    confidence: float,
+) -> float:
+    """Choose the threshold whose true rate is at most `target`, with some confidence.
+
+    Parameters
+    ----------
+    same, score
+        As in `choose_threshold`.
+    classes : int array of shape (n, 2), or None
+        The classes of both sides of each pair; None for pairs that do not depend on
+        each other.
+    strategy : {"far", "frr"}
+    target, confidence : float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If these pairs cannot show it, even without a single error.
+    """
+    is_far = strategy == "far"
+    kind = same == (0 if is_far else 1)
+    of_errors = score[kind] if is_far else -score[kind]
+    among = None if classes is None else classes[kind]
+    what = "different pairs" if is_far else "same pairs"
+    allowed = allowed_rate(of_errors, among, target, confidence, what)
+    choose, _ = _chooser(same, score, strategy, allowed, 1.0)
+    return choose()
+
+
+def allowed_rate(
+    score: npt.NDArray[Any],
+    classes: IntArray | None,
+    target: float,
+    confidence: float,
+    what: str,
+) -> float:
+    """Highest rate on these data that shows that the true one is at most `target`.
+
+    Parameters
+    ----------
+    score, classes
+        As in `effective_number`.
+    target, confidence : float
+    what : str
+        What the rate is of, for the error.
+
+    Raises
+    ------
+    ValueError
+        If even no error at all does not show it.
+    """
+    n, effective = len(score), effective_number(score, classes, target)
+    least = upper_bound(0.0, effective, confidence)
+    if least > target:
+        raise ValueError(
+            f"`target`={target:g} with `confidence`={confidence:g} is beyond these "
+            f"data: {n} {what}, which count as {effective:.3g} independent ones, only "
+            f"show a rate below {least:.2g}, even without an error. Use more classes, "
+            "a higher target, or a lower confidence."
+        )
+    low, high = 0, math.floor(target * n)
+    while low < high:  # bisection: the bound grows with the number of errors
+        middle = (low + high + 1) // 2
+        is_shown = upper_bound(middle / n, effective, confidence) <= target
+        low, high = (middle, high) if is_shown else (low, middle - 1)
+    return low / n
+
+
+def _chooser(
+    same: npt.ArrayLike,
+    score: npt.ArrayLike,
+    strategy: str,
+    target: float | None,
+    beta: float,
+) -> tuple[Callable[[], float], tuple[int, int]]:
+    """Check everything; return what chooses, and the numbers of pairs of each kind."""
     check_option("strategy", strategy, STRATEGIES)
     alone = '; for precision alone, set strategy="precision" and a target'
     check_number("beta", beta, low=0.0, low_open=True, also=alone)
@@ -106,7 +202,11 @@ def choose_threshold(
     lowest_accepted = thresholds.astype(
         dtype if dtype in (np.float16, np.float32) else np.float64
     )
-    return _between(lowest_accepted[1:], choose(false_accepts, true_accepts))
+    counts = int(true_accepts[-1]), int(false_accepts[-1])
+    return (
+        lambda: _between(lowest_accepted[1:], choose(false_accepts, true_accepts)),
+        counts,
+    )
 
 
 def _strategy(
@@ -156,13 +256,11 @@ def _equal_errors(false_accepts: IntArray, true_accepts: IntArray) -> int:
 
 
 def _far_at_most(false_accepts: IntArray, true_accepts: IntArray, target: float) -> int:
-    warn_beyond_data(target, int(false_accepts[-1]), "different pairs")
     allowed = false_accepts / false_accepts[-1] <= target
     return int(np.argmax(np.where(allowed, true_accepts, -1)))
 
 
 def _frr_at_most(false_accepts: IntArray, true_accepts: IntArray, target: float) -> int:
-    warn_beyond_data(target, int(true_accepts[-1]), "same pairs")
     allowed = (true_accepts[-1] - true_accepts) / true_accepts[-1] <= target
     return int(np.flatnonzero(false_accepts == false_accepts[allowed].min())[-1])
 
@@ -192,6 +290,7 @@ def warn_beyond_data(target: float, n: int, what: str) -> None:
         )
 
 
+_RATE_OF = ("far", "frr")  # strategies whose target is an error rate
 _AT_TARGET: dict[str, Callable[..., int]] = {
     "far": _far_at_most,
     "frr": _frr_at_most,

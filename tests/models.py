@@ -58,19 +58,17 @@ def quick_classifier(**parameters):
 
 
 def naive_class_scores(model, rows, labels, queries):
-    """Best `pair_score` of each query with the rows of each class, pair by pair."""
+    """Vote of the rows of each class for each query, by the `pair_score` of each."""
     labels = np.asarray(labels)
     every = Pairs(
         np.repeat(queries, len(rows), axis=0), np.tile(rows, (len(queries), 1))
     )
-    score = model.pair_score(every).reshape(len(queries), len(rows))
-    return np.stack(
-        [
-            score[:, labels == label].max(axis=1)
-            for label in sorted(set(labels.tolist()))
-        ],
-        axis=1,
-    )
+    score = model.pair_score(every).astype(np.float64).reshape(len(queries), -1)
+    odds = np.exp(model._threshold.slope * score)
+    means = [
+        odds[:, labels == label].mean(axis=1) for label in sorted(set(labels.tolist()))
+    ]
+    return np.log(np.stack(means, axis=1)) / model._threshold.slope
 
 
 class RowsSeen:

@@ -65,7 +65,8 @@ def make_run(n_epochs, batch_size=16, x=X, y=Y, **changes):
 
 def train(net, run):
     """Train as the estimators do."""
-    nets_of_skorch.train(net, run)
+    with nets_of_skorch.training(net, run):
+        net.fit_loop(run)
 
 
 def embeddings_of(net):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,7 @@ from siamese_sklearn._estimators.stamped import StampedPickles
 from siamese_sklearn._estimators.training_data import (
     TrainingData,
     augmenter,
+    batches_of,
     check_loss,
 )
 from siamese_sklearn._net import (
@@ -51,8 +53,8 @@ from siamese_sklearn._net import (
     resolve_schedule,
     seeded,
     threads,
-    train,
     train_briefly,
+    training,
     usual_epochs,
     without_callbacks,
 )
@@ -74,12 +76,6 @@ from siamese_sklearn.heads import DistanceHead, HeadLike
 from siamese_sklearn.losses import LOSSES
 from siamese_sklearn.losses._resolve import make_loss
 from siamese_sklearn.pairs import Pairs, Triplets
-from siamese_sklearn.sampling import (
-    Batches,
-    PairedBatches,
-    ShuffledBatches,
-    make_batches,
-)
 from siamese_sklearn.towers import InputPath
 from siamese_sklearn.towers._architecture import make_network
 
@@ -313,7 +309,8 @@ class SiameseBase(  # type: ignore[call-arg]
     def _begin_fit(self) -> None:
         """Forget what `fit` learns anew, also if it continues training."""
 
-    def _trained(
+    @contextmanager
+    def _training(
         self,
         X: Any,
         y: Any,
@@ -321,29 +318,30 @@ class SiameseBase(  # type: ignore[call-arg]
         n_epochs: int | None,
         is_whole: bool,
         known_classes: Sequence[npt.ArrayLike] = (),
-    ) -> Self:
-        """Train, and learn the rest; the previous state stays if anything raises.
+    ) -> Iterator[tuple[Any, TrainingRun]]:
+        """Check everything, yield the net to train, and learn the rest after the block.
 
         A whole training follows `lr_schedule` and may stop early; otherwise it is one
-        of many on parts of the data. Ctrl-C is raised again at the end.
+        of many on parts of the data. The previous state stays if anything raises;
+        Ctrl-C in the training is raised again at the end.
         """
         with draft_of(self) as draft:
             if is_whole:
                 draft._begin_fit()
-            interrupt = draft._train(X, y, n_epochs, is_whole, known_classes)
-        if interrupt is not None:
-            raise interrupt
-        return self
+            with draft._learning(X, y, n_epochs, is_whole, known_classes) as (net, run):
+                yield net, run
+        if run.interrupt is not None:
+            raise run.interrupt
 
-    def _train(
+    @contextmanager
+    def _learning(
         self,
         X: Any,
         y: Any,
         n_epochs: int | None,
         is_whole: bool,
         known_classes: Sequence[npt.ArrayLike],
-    ) -> KeyboardInterrupt | None:
-        """Check everything, then learn; return the Ctrl-C that ended it, if any."""
+    ) -> Iterator[tuple[Any, TrainingRun]]:
         check_parameters(self)
         continues = hasattr(self, "net_") and (bool(self.warm_start) or not is_whole)
         if continues:
@@ -360,17 +358,23 @@ class SiameseBase(  # type: ignore[call-arg]
         rng = np.random.default_rng([seed, n_done])
         import_for_optimizers()
         with seeded(seed + n_done, device), threads(self.n_threads):
-            return self._learn(data, n_epochs, continues, is_whole, device, rng)
+            kept, held, run = self._prepare(data, n_epochs, is_whole, device, rng)
+            net, folds = self._net_for(data, run, continues, is_whole)
+            with training(net, run):
+                yield net, run
+            self.net_, self.history_ = net, net.history
+            self.n_iter_, self.n_steps_ = len(net.history), run.n_steps
+            self._learn_from(data, kept, held, folds, rng)
 
-    def _learn(
+    def _prepare(
         self,
         data: TrainingData,
         n_epochs: int | None,
-        continues: bool,
         is_whole: bool,
         device: torch.device,
         rng: np.random.Generator,
-    ) -> KeyboardInterrupt | None:
+    ) -> tuple[IntArray, IntArray, TrainingRun]:
+        """Choose the rows to train on and to hold out, and how to train."""
         # Rows held out by the first fit stay held out when training continues.
         split_rng = np.random.default_rng(self._split_seed)
         early_stopping = is_whole and self.early_stopping
@@ -382,6 +386,12 @@ class SiameseBase(  # type: ignore[call-arg]
             run.watch = Watch(score, self.n_iter_no_change)
         if is_whole:
             run.schedule = resolve_schedule(self.lr_schedule, self.callbacks)
+        return kept, held, run
+
+    def _net_for(
+        self, data: TrainingData, run: TrainingRun, continues: bool, is_whole: bool
+    ) -> tuple[Any, list[ClassFold]]:
+        """Return a net to train, and what brief trainings have given."""
         folds: list[ClassFold] = []
         if continues:
             rates = self.lr, self.weight_decay
@@ -390,11 +400,7 @@ class SiameseBase(  # type: ignore[call-arg]
             net, folds = self._new_net(data, run, is_whole=is_whole)
         check_loss(net.criterion_, self.loss, data, self._architecture)
         warn_if_constant(data.sides)
-        train(net, run)
-        self.net_, self.history_ = net, net.history
-        self.n_iter_, self.n_steps_ = len(net.history), run.n_steps
-        self._learn_from(data, kept, held, folds, rng)
-        return run.interrupt
+        return net, folds
 
     def _forget_fit(self) -> None:
         """Delete fitted state that the next fit may not overwrite."""
@@ -520,9 +526,9 @@ class SiameseBase(  # type: ignore[call-arg]
         return by_angle and not is_binary and not is_learned
 
     def _leave_classes_out(
-        self, data: TrainingData, run: TrainingRun, scale: InputScale | None
+        self, data: TrainingData, run: TrainingRun, scale: InputScale
     ) -> list[ClassFold]:
-        """Train briefly without some classes; keep the input if a scale is given."""
+        """Train briefly without some classes."""
         device, rng, width = run.rows.device, run.rng, self._width(True) // 2
         n_steps = min(run.n_steps, max(run.n_steps // 8, _MIN_BRIEF_STEPS))
 
@@ -531,9 +537,7 @@ class SiameseBase(  # type: ignore[call-arg]
             part = replace(data.take(known), target=target)
             brief = self._run(part, np.arange(len(known)), device, rng, n_steps=n_steps)
             brief.schedule = run.schedule
-            path = None
-            if scale is not None:
-                path = learn_input_path(data, known, width, scale, rng)
+            path = learn_input_path(data, known, width, scale, rng)
             net = self._build_net(brief, len(classes), path, is_brief=True)
             if not train_briefly(net, brief):
                 return None
@@ -541,7 +545,7 @@ class SiameseBase(  # type: ignore[call-arg]
                 embed(net, Rows(data.sides[0][rows], device=device))
                 for rows in (known, out)
             )
-            return ClassFold(known, out, of_known, of_out, path.width if path else 0)
+            return ClassFold(known, out, of_known, of_out, path.width)
 
         room = _MAX_NUMBERS // max(math.prod(data.sides[0].shape[1:]), 1)
         n_rows = min(n_steps * self.batch_size, max(room, 2))  # they are copied
@@ -558,15 +562,9 @@ class SiameseBase(  # type: ignore[call-arg]
         n_steps: int | None = None,
     ) -> TrainingRun:
         """Make a run of `n_epochs`, of at least `n_steps`, or of the usual length."""
-        batches: Batches
-        if data.kind == "rows":
-            # a sampler of the user's need not fit the few classes of brief trainings
-            sampler = self.sampler if n_steps is None else None
-            batches = make_batches(sampler, data.target[kept], self.batch_size)
-            if self._architecture == "two_channel":
-                batches = PairedBatches(data.target[kept], self.batch_size, batches)
-        else:
-            batches = ShuffledBatches(len(kept), self.batch_size)
+        # a sampler of the user's need not fit the few classes of brief trainings
+        sampler = self.sampler if n_steps is None else None
+        batches = batches_of(data, kept, self.batch_size, sampler, self._architecture)
         if n_epochs is None:
             n_epochs = usual_epochs(batches.n_batches)
         if n_steps is not None:

@@ -45,12 +45,7 @@ class ClassFold:
     width: int
 
     def weighted(self, weight: float) -> tuple[FloatArray, FloatArray]:
-        """Return the embeddings with another weight of the input, from 0 to 1.
-
-        If nothing comes from the input, they are returned as they are.
-        """
-        if self.width == 0:
-            return self.known_codes, self.out_codes
+        """Return the embeddings with another weight of the input, from 0 to 1."""
         scale = np.full(self.out_codes.shape[1], math.sqrt(2 * (1 - weight)))
         scale[: self.width] = math.sqrt(2 * weight)
         scale = scale.astype(np.float32)

@@ -148,7 +148,10 @@ class SiameseEmbedder(SiameseBase):
         KeyboardInterrupt
             If Ctrl-C stopped training.
         """
-        return self._trained(X, y, n_epochs=self.max_epochs, is_whole=True)
+        epochs = self.max_epochs
+        with self._training(X, y, n_epochs=epochs, is_whole=True) as (net, run):
+            net.fit_loop(run)
+        return self
 
     def partial_fit(
         self,
@@ -185,7 +188,12 @@ class SiameseEmbedder(SiameseBase):
             unchanged.
         """
         known = [] if classes is None else [classes]
-        return self._trained(X, y, n_epochs=1, is_whole=False, known_classes=known)
+        with self._training(X, y, n_epochs=1, is_whole=False, known_classes=known) as (
+            net,
+            run,
+        ):
+            net.fit_loop(run)
+        return self
 
     def score(self, X: Any, y: npt.ArrayLike | None = None) -> float:
         """Return MAP@R: how well each row retrieves the other rows of its class.

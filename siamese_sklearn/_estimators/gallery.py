@@ -595,10 +595,10 @@ def joined_ids(*parts: Array) -> Array:
     return np.concatenate(filled, dtype=dtype if same else object)
 
 
-def _stacked(first: Any, other: Any) -> Any:
+def _stacked(first: Any, *others: Any) -> Any:
     """Concatenate rows in the container of the first: dense, or a CSR matrix."""
     if sparse.issparse(first):
-        flat = other if sparse.issparse(other) else sparse.csr_array(other)
-        return sparse.vstack([first, flat], format="csr")
-    dense = other.toarray() if sparse.issparse(other) else other
-    return np.concatenate([first, dense])
+        flat = [x if sparse.issparse(x) else sparse.csr_array(x) for x in others]
+        return sparse.vstack([first, *flat], format="csr")
+    dense = [x.toarray() if sparse.issparse(x) else x for x in others]
+    return np.concatenate([first, *dense])

@@ -27,21 +27,18 @@ from siamese_sklearn._estimators.holdout import (
     hold_out,
     pairs_to_calibrate,
 )
+from siamese_sklearn._estimators.open_set import KeepsStrangersOut
 from siamese_sklearn._estimators.parameters import (
     check_head,
     check_unknown_label,
     purpose_parameter,
 )
-from siamese_sklearn._estimators.searched import SearchesGallery
 from siamese_sklearn._estimators.strangers import (
-    StrangerSearches,
-    check_strangers,
-    draw_searches,
-    search_left_out,
     warn_of_confusions,
     warn_of_duplicates,
     with_unknown,
 )
+from siamese_sklearn._estimators.threshold_report import report_of_pairs
 from siamese_sklearn._estimators.training_data import TrainingData
 from siamese_sklearn._estimators.verifier import copy_for_pairs
 from siamese_sklearn._net import Scorer, make_scorer, threads
@@ -58,8 +55,11 @@ from siamese_sklearn._validation import (
     or_none,
     parameter,
 )
-from siamese_sklearn.calibration import Threshold, choose_threshold, warn_beyond_data
-from siamese_sklearn.distances import Distance
+from siamese_sklearn.calibration import (
+    Threshold,
+    choose_threshold,
+    confident_threshold,
+)
 from siamese_sklearn.heads import HeadLike
 from siamese_sklearn.losses._resolve import LossLike
 from siamese_sklearn.pairs import Triplets
@@ -73,13 +73,10 @@ __all__ = ["SiamesePairClassifier"]
 # rows per class, or pairs per kind: two of them stay for training
 _MIN_TO_HOLD_OUT = 3
 
-_TARGET_OF_FIT = 0.01  # false-positive identification rate
-_MOST_IN_FIT, _MOST_TO_CALIBRATE = 1000, 5000  # searches of strangers
-
 
 @documented
 @dataclass(eq=False, repr=False, kw_only=True)
-class SiamesePairClassifier(SearchesGallery, ClassifierMixin, SiameseBase):
+class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
     """Verify pairs, identify rows, and enroll new classes from a single example.
 
     A Siamese network with a threshold and a gallery of references. `fit` makes same and
@@ -113,6 +110,11 @@ class SiamesePairClassifier(SearchesGallery, ClassifierMixin, SiameseBase):
         see `calibrate_threshold`. It is chosen again whenever the gallery changes.
         Equal to ``threshold_`` where there was nothing to choose it on: after a fit on
         `Pairs`, and for networks without embeddings.
+    threshold_report_ : object
+        The error rates that the threshold chosen last has on the data it was chosen on:
+        after `fit` those of held-out pairs, after `calibrate_threshold` those of its
+        data. Printed, it is a summary with 95% intervals; ``table`` is a data frame,
+        ``rates`` a tuple.
     reference_ids_ : ndarray of shape (n_references,)
         What identifies each enrolled reference, see `enroll`.
     reference_labels_ : ndarray of shape (n_references,)
@@ -254,28 +256,12 @@ class SiamesePairClassifier(SearchesGallery, ClassifierMixin, SiameseBase):
         check=check_unknown_label,
     )
 
-    _gallery = Gallery()
-    _threshold: Threshold = field(init=False)
-    # A value that was set, or that was found by searches of strangers; None until it is
-    # asked for, as a large gallery takes long to search. If there is nothing to search
-    # for, it is that for pairs.
-    _identification: float | None = field(default=None, init=False)
-    _strangers: StrangerSearches | None = field(default=None, init=False)
-    _left_out: FloatArray | None = field(default=None, init=False)
     _n_rows: int = field(default=0, init=False)  # the next number for an id
 
     @property
     def threshold_(self) -> float:
         """A pair counts as the same if its score is at least this value."""
         return self._threshold.value
-
-    @property
-    def identification_threshold_(self) -> float:
-        """A row is named if its best score is at least this value."""
-        if self._identification is None:
-            self._identification = self._find_threshold()
-        value = self._identification
-        return self._threshold.value if value is None else value
 
     @property
     def reference_ids_(self) -> Array:
@@ -323,7 +309,10 @@ class SiamesePairClassifier(SearchesGallery, ClassifierMixin, SiameseBase):
             If there are too few rows to hold any out; `threshold_` is then chosen on
             training pairs.
         """
-        return self._trained(X, y, n_epochs=self.max_epochs, is_whole=True)
+        epochs = self.max_epochs
+        with self._training(X, y, n_epochs=epochs, is_whole=True) as (net, run):
+            net.fit_loop(run)
+        return self
 
     def partial_fit(
         self,
@@ -364,7 +353,12 @@ class SiamesePairClassifier(SearchesGallery, ClassifierMixin, SiameseBase):
             unchanged.
         """
         known = [] if classes is None else [classes]
-        return self._trained(X, y, n_epochs=1, is_whole=False, known_classes=known)
+        with self._training(X, y, n_epochs=1, is_whole=False, known_classes=known) as (
+            net,
+            run,
+        ):
+            net.fit_loop(run)
+        return self
 
     def calibrate_threshold(
         self,
@@ -375,6 +369,7 @@ class SiamesePairClassifier(SearchesGallery, ClassifierMixin, SiameseBase):
         target: float | None = None,
         beta: float = 1.0,
         strangers: Any = None,
+        confidence: float | None = None,
     ) -> Self:
         """Choose a threshold on data that was not used in training.
 
@@ -407,16 +402,25 @@ class SiamesePairClassifier(SearchesGallery, ClassifierMixin, SiameseBase):
             ``purpose="known_classes"`` for instance, the true rate can be many times
             the target if there are few classes. `X` and `y` are ignored if strangers
             are given.
+        confidence : float, default=None
+            For "fpir", "far" and "frr": choose the threshold so that the true rate is
+            at most `target` with this confidence, such as 0.95. The rate on the data
+            given here is then lower. Pairs and searches of one class depend on each
+            other, so the number of classes decides how much lower. None chooses it so
+            that the rate on these data is at most `target`; the true one is then higher
+            about every other time.
 
         Returns
         -------
         self : object
+            ``threshold_report_`` has the rates reached, and their intervals.
 
         Raises
         ------
         ValueError, TypeError
-            If the data or the strategy is invalid, or if there are no strangers to be
-            had. The thresholds are then unchanged.
+            If the data or the strategy is invalid, if there are no strangers to be had,
+            or if the data cannot show the target with the given confidence. The
+            thresholds are then unchanged.
 
         Warns
         -----
@@ -424,61 +428,45 @@ class SiamesePairClassifier(SearchesGallery, ClassifierMixin, SiameseBase):
             If `target` is lower than the data can show.
         """
         check_is_fitted(self)
+        if confidence is not None:
+            check_option("strategy", strategy, ("fpir", "far", "frr"))
+            check_number(
+                "confidence", confidence, low=0, high=1, low_open=True, high_open=True
+            )
         if strategy == "fpir":
-            return self._calibrate_identification(X, y, target, strangers)
+            return self._calibrate_identification(X, y, target, strangers, confidence)
         if strangers is not None:
             raise ValueError(
                 f"`strangers` must be None for strategy {strategy!r}; only 'fpir' uses "
                 "them."
             )
-        if isinstance(X, Sides):
-            same, score = check_same(X, y), self.pair_score(X)
+        same, score, classes = self._pairs_to_calibrate(X, y, strategy)
+        if confidence is None or target is None:
+            value = choose_threshold(same, score, strategy, target=target, beta=beta)
         else:
-            check_one_kind(self, self._right_side)
-            rows = check_rows(self, X, reset=False)
-            _, labels = check_labels(self, rows, y)
-            draw = balanced_pairs if strategy in ("accuracy", "f_beta") else many_pairs
-            pairs, same = draw(labels, np.random.default_rng(self._split_seed))
-            with threads(self.n_threads):
-                score = self._scorer.rows(rows, rows, pairs)
-        value = choose_threshold(same, score, strategy, target=target, beta=beta)
-        self._threshold = self._threshold.moved(value, strategy)
+            value = confident_threshold(
+                same, score, classes, strategy, target, confidence
+            )
+        asked = target, confidence
+        report = report_of_pairs(strategy, value, same, score, classes, *asked)
+        with draft_of(self) as draft:
+            draft._threshold = self._threshold.moved(value, strategy)
+            draft._report = report
         return self
 
-    def _calibrate_identification(
-        self, X: Any, y: npt.ArrayLike, target: float | None, strangers: Any
-    ) -> Self:
-        gallery = self._enrolled()
-        if target is None:
-            raise ValueError(
-                "`target` must be given for strategy 'fpir': the highest rate of "
-                "strangers named, above 0 and below 1."
-            )
-        target = check_number(
-            "target", target, low=0, high=1, low_open=True, high_open=True
-        )
-        if strangers is not None:
-            rows = check_rows(self, strangers, reset=False)
-            names = np.full(rows.shape[0], None, dtype=object)  # of no enrolled class
-        else:
-            if isinstance(X, Sides):
-                raise TypeError(
-                    "`X` must be rows for strategy 'fpir', which searches for each of "
-                    f"them in the gallery; got {type(X).__name__}."
-                )
-            rows = check_rows(self, X, reset=False)
-            names = check_strangers(check_names(y, rows), gallery)
-        rng = np.random.default_rng(self._split_seed)
-        encode = partial(self._scorer.codes, side=0)
+    def _pairs_to_calibrate(
+        self, X: Any, y: npt.ArrayLike, strategy: str
+    ) -> tuple[IntArray, FloatArray, IntArray | None]:
+        """Which pairs are the same, their scores, and the classes of both sides."""
+        if isinstance(X, Sides):
+            return check_same(X, y), self.pair_score(X), None
+        check_one_kind(self, self._right_side)
+        rows = check_rows(self, X, reset=False)
+        _, labels = check_labels(self, rows, y)
+        draw = balanced_pairs if strategy in ("accuracy", "f_beta") else many_pairs
+        pairs, same = draw(labels, np.random.default_rng(self._split_seed))
         with threads(self.n_threads):
-            searches = draw_searches(
-                rows, names, target, _MOST_TO_CALIBRATE, encode, rng
-            )
-            searches = self._shifted(searches, gallery)
-        warn_beyond_data(target, searches.n_of_others(gallery), "searches of strangers")
-        with draft_of(self) as draft:
-            draft._keep(gallery, searches)
-        return self
+            return same, self._scorer.rows(rows, rows, pairs), labels[pairs]
 
     def set_threshold(self, threshold: float, *, task: str = "verification") -> Self:
         """Set a threshold.
@@ -505,11 +493,12 @@ class SiamesePairClassifier(SearchesGallery, ClassifierMixin, SiameseBase):
         check_is_fitted(self)
         check_option("task", task, ("verification", "identification"))
         value = check_number("threshold", threshold)
-        if task == "verification":
-            self._threshold = self._threshold.moved(value, "set")
-        else:
-            with draft_of(self) as draft:
+        with draft_of(self) as draft:
+            if task == "verification":
+                draft._threshold = self._threshold.moved(value, "set")
+            else:
                 draft._identification, draft._strangers = value, None
+            draft._report = None
         return self
 
     def verifier(self) -> Self:
@@ -865,9 +854,11 @@ class SiamesePairClassifier(SearchesGallery, ClassifierMixin, SiameseBase):
         """Learn threshold and probability on held-out pairs, and enroll references."""
         pairs, same = pairs_to_calibrate(data, held if len(held) else kept, rng)
         scorer = self._scorer
-        self._threshold = Threshold.learn(
-            same, scorer.rows(data.sides[0], data.sides[-1], pairs)
-        )
+        score = scorer.rows(data.sides[0], data.sides[-1], pairs)
+        self._threshold = Threshold.learn(same, score)
+        among = data.target[pairs] if data.kind == "rows" else None
+        value = self._threshold.value
+        self._report = report_of_pairs("accuracy", value, same, score, among)
         encode = partial(scorer.codes, side=0)
         gallery, searches = self._gallery, self._strangers
         if gallery.embeddings is not None:  # training has changed the embedding
@@ -882,18 +873,8 @@ class SiamesePairClassifier(SearchesGallery, ClassifierMixin, SiameseBase):
             self._n_rows += len(names)
             if self._has_embedding:
                 among = held if len(held) else kept
-                searches = draw_searches(
-                    rows[among], names[among], _TARGET_OF_FIT, _MOST_IN_FIT, encode, rng
-                )
-                if folds and isinstance(scorer.searched_by, Distance):
-                    self._left_out = search_left_out(
-                        folds,
-                        data.target,
-                        self.input_weight_,
-                        self.n_references,
-                        *self._searched_by,
-                        rng,
-                    )
+                given = rows[among], names[among], folds, data.target
+                searches = self._searches_of_fit(*given, rng)
         if searches is not None and len(gallery):
             searches = self._shifted(searches, gallery)
         self._keep(gallery, searches)
@@ -909,34 +890,6 @@ class SiamesePairClassifier(SearchesGallery, ClassifierMixin, SiameseBase):
     ) -> Gallery:
         embeddings = codes if self._has_embedding else None
         return gallery.extended(rows, embeddings, names, self.n_references, rng, ids)
-
-    def _enrolled(self) -> Gallery:
-        check_is_fitted(self)
-        self._gallery.check_enrolled()  # before any row is embedded
-        return self._gallery
-
-    def _shifted(self, searches: StrangerSearches, gallery: Gallery) -> Any:
-        if self._left_out is None:
-            return searches
-        trained = self._class_numbers.names
-        return searches.shifted(gallery, *self._searched_by, trained, self._left_out)
-
-    def _find_threshold(self) -> float | None:
-        if self._strangers is None or not len(self._gallery):
-            return None
-        with threads(self.n_threads):
-            return self._strangers.threshold(self._gallery, *self._searched_by)
-
-    def _keep(self, gallery: Gallery, searches: StrangerSearches | None) -> None:
-        """Store a gallery, and the searches that find the threshold for it."""
-        if searches is not None:
-            # if no stranger is left to find it by, the last one stays
-            stays = self._strangers is not None and not searches.n_of_others(gallery)
-            self._identification = self.identification_threshold_ if stays else None
-            searches = searches.named_by(gallery.classes)
-        self._gallery, self._strangers = gallery, searches
-        has_only_pairs = len(gallery) == self._class_numbers.n_given == 0
-        self.classes_ = np.array([0, 1]) if has_only_pairs else gallery.classes
 
     def _class_scores(self, X: Any) -> DoubleArray:
         """Score of each class, (n, n_classes)."""

@@ -21,6 +21,7 @@ from siamese_sklearn.calibration import threshold_at_rate
 from siamese_sklearn.distances import Distance
 
 __all__ = [
+    "LeftOut",
     "StrangerSearches",
     "check_strangers",
     "draw_searches",
@@ -31,6 +32,31 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """Classes left out of brief trainings, as strangers among the others.
+
+    Attributes
+    ----------
+    scores : float32 array of shape (n,)
+        Score of the best class, for each row of a class left out.
+    n_classes : float
+        Mean number of classes that it was searched for among.
+    """
+
+    scores: FloatArray
+    n_classes: float
+
+    def threshold(self, target: float, n_classes: int) -> float:
+        """Threshold at which a fraction `target` of strangers is named.
+
+        More classes give a stranger more chances: at low rates, the rate grows with
+        their number.
+        """
+        share = min(self.n_classes / n_classes, 1.0)
+        return threshold_at_rate(self.scores, share * target)
+
+
 def search_left_out(
     folds: list[ClassFold],
     target: IntArray,
@@ -39,7 +65,7 @@ def search_left_out(
     distance: Distance,
     sharpness: float,
     rng: np.random.Generator,
-) -> FloatArray:
+) -> LeftOut:
     """Search for each row left out, among references of the classes trained on.
 
     Parameters
@@ -56,19 +82,15 @@ def search_left_out(
     sharpness : float
         As in `Gallery.class_scores`.
     rng : numpy.random.Generator
-
-    Returns
-    -------
-    float32 array of shape (n,)
-        Score of the best class, for each row of a class left out.
     """
-    scores = []
+    scores, n_classes = [], []
     for fold in folds:
         known, out = fold.weighted(weight)
         names = target[fold.known]
         gallery = Gallery().extended(known, known, names, n_references, rng)
         scores.append(gallery.nearest(out, distance, sharpness)[1])
-    return np.concatenate(scores)
+        n_classes.append(len(gallery.classes))
+    return LeftOut(np.concatenate(scores), float(np.mean(n_classes)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +181,7 @@ class StrangerSearches:
         score: Score,
         sharpness: float,
         trained: Array,
-        left_out: FloatArray,
+        left_out: LeftOut,
     ) -> StrangerSearches:
         """Return the same searches, as severe as those of classes left out.
 
@@ -172,8 +194,7 @@ class StrangerSearches:
             As in `Gallery.class_scores`.
         trained : array of shape (n_classes,)
             The classes of training.
-        left_out : array of shape (n,)
-            From `search_left_out`.
+        left_out : LeftOut
         """
         known = set(trained.tolist())
         ours = np.array([name in known for name in self.names.tolist()], dtype=bool)
@@ -184,7 +205,8 @@ class StrangerSearches:
         codes, names = self.codes[ours], self.names[ours]
         best = among.best_of_others(codes, names, score, sharpness)
         usual = threshold_at_rate(best[best > -np.inf], self.target)
-        return replace(found, shift=threshold_at_rate(left_out, self.target) - usual)
+        wanted = left_out.threshold(self.target, len(among.classes))
+        return replace(found, shift=wanted - usual)
 
     def best_scores(
         self, gallery: Gallery, score: Score, sharpness: float

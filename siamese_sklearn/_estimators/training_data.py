@@ -13,9 +13,16 @@ from siamese_sklearn._typing import Array, IntArray
 from siamese_sklearn.augmentation import ImageAugmenter
 from siamese_sklearn.losses import LOSSES, LogitLoss, TupleLoss
 from siamese_sklearn.losses._resolve import LossLike
+from siamese_sklearn.sampling import (
+    Batches,
+    PairedBatches,
+    SamplerLike,
+    ShuffledBatches,
+    make_batches,
+)
 from siamese_sklearn.towers._resolve import is_cnn
 
-__all__ = ["Kind", "TrainingData", "augmenter", "check_loss"]
+__all__ = ["Kind", "TrainingData", "augmenter", "batches_of", "check_loss"]
 
 Kind: TypeAlias = Literal["rows", "pairs", "triplets"]
 
@@ -70,6 +77,34 @@ def augmenter(
     shape = data.sides[0].shape[1:]
     are_images = all(is_cnn(each, shape) for each in towers) and is_picture(shape)
     return ImageAugmenter() if data.kind == "rows" and are_images else None
+
+
+def batches_of(
+    data: TrainingData,
+    kept: IntArray,
+    batch_size: int,
+    sampler: SamplerLike | None,
+    architecture: str,
+) -> Batches:
+    """Make the batches of a training.
+
+    Parameters
+    ----------
+    data : TrainingData
+    kept : array of int
+        The rows to train on.
+    batch_size : int
+    sampler : callable or None
+        Of the user, for rows.
+    architecture : str
+    """
+    if data.kind != "rows":
+        return ShuffledBatches(len(kept), batch_size)
+    labels = data.target[kept]
+    batches = make_batches(sampler, labels, batch_size)
+    if architecture == "two_channel":
+        return PairedBatches(labels, batch_size, batches)
+    return batches
 
 
 def check_loss(

@@ -5,8 +5,8 @@ from siamese_sklearn._net._build import (
     build_net,
     check_callbacks_of,
     check_net_params,
-    train,
     train_briefly,
+    training,
     without_callbacks,
 )
 from siamese_sklearn._net._continuing import net_to_continue
@@ -56,8 +56,8 @@ __all__ = [
     "resolve_schedule",
     "seeded",
     "threads",
-    "train",
     "train_briefly",
+    "training",
     "uncompiled",
     "usual_epochs",
     "without_callbacks",

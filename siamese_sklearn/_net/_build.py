@@ -43,8 +43,8 @@ __all__ = [
     "check_net_params",
     "check_optimizer",
     "explained",
-    "train",
     "train_briefly",
+    "training",
     "without_callbacks",
 ]
 
@@ -119,22 +119,6 @@ class _Net(NeuralNet):
     def initialize_history(self) -> _Net:
         """Start an empty history."""
         self.history = EpochHistory()
-        return self
-
-    def fit_loop(
-        self, X: TrainingRun, y: None = None, epochs: int | None = None, **options: Any
-    ) -> _Net:
-        """Train if there are weights to train, and note a Ctrl-C in the run."""
-        weights = (*self.module_.parameters(), *self.criterion_.parameters())
-        n_epochs = epochs if any(each.requires_grad for each in weights) else 0
-        self._set_training(False)  # so that the first step sets the modes of all layers
-        try:
-            super().fit_loop(X, y, epochs=n_epochs, **options)
-        except KeyboardInterrupt as error:
-            X.was_stopped = True
-            X.interrupt = None if is_request(error) else error
-            raise
-        X.interrupt = None
         return self
 
     def get_params_for_optimizer(
@@ -279,8 +263,11 @@ def check_callbacks_of(net: NeuralNet, run: TrainingRun) -> None:
     check_callbacks(of_user, is_watched=run.watch is not None)
 
 
-def train(net: NeuralNet, run: TrainingRun) -> None:
-    """Train a net, remove an unfinished epoch, and warn if training went wrong.
+@contextmanager
+def training(net: NeuralNet, run: TrainingRun) -> Iterator[None]:
+    """Prepare a net that the block trains; then remove an unfinished epoch, and warn.
+
+    The block calls ``net.fit_loop(run)``, which is skorch's.
 
     Parameters
     ----------
@@ -295,7 +282,8 @@ def train(net: NeuralNet, run: TrainingRun) -> None:
         If a callback would find nothing to work on.
     """
     check_callbacks_of(net, run)
-    _train(net, run)
+    with _prepared(net, run):
+        yield
     _conclude(net, run)
 
 
@@ -312,19 +300,30 @@ def train_briefly(net: NeuralNet, run: TrainingRun) -> bool:
     KeyboardInterrupt
         If Ctrl-C stopped it: the net is then worth nothing.
     """
-    _train(net, run)
+    with _prepared(net, run):
+        net.fit_loop(run)
     if run.interrupt is not None:
         raise run.interrupt
     return not dict(net.callbacks_)["monitor"].failed_
 
 
-def _train(net: NeuralNet, run: TrainingRun) -> None:
+@contextmanager
+def _prepared(net: NeuralNet, run: TrainingRun) -> Iterator[None]:
+    """Do what skorch's `partial_fit` does around the loop, and note a Ctrl-C."""
+    weights = (*net.module_.parameters(), *net.criterion_.parameters())
     # what callbacks of the user print, log or read
-    net.verbose, net.max_epochs = run.verbose, run.n_epochs
+    net.max_epochs = run.n_epochs if any(each.requires_grad for each in weights) else 0
     net.batch_size = math.ceil(len(run) / run.batches.n_batches)
-    run.interrupt = KeyboardInterrupt()  # skorch swallows one; `fit_loop` clears it
+    net.verbose = run.verbose
     try:
-        net.partial_fit(run, epochs=run.n_epochs)
+        net.notify("on_train_begin", X=run, y=None)
+        net._set_training(False)  # so that the first step sets all modes
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            run.was_stopped = True
+            run.interrupt = None if is_request(error) else error
+        net.notify("on_train_end", X=run, y=None)
     finally:
         dict(net.callbacks_)["progress"].release()
 

@@ -14,7 +14,8 @@ from scipy import sparse
 
 from siamese_sklearn._estimators.class_numbers import ClassNumbers
 from siamese_sklearn._estimators.gallery import Gallery
-from siamese_sklearn._estimators.strangers import StrangerSearches
+from siamese_sklearn._estimators.strangers import LeftOut, StrangerSearches
+from siamese_sklearn._estimators.threshold_report import ErrorRate, ThresholdReport
 from siamese_sklearn._typing import Array
 from siamese_sklearn._validation import RightSide
 from siamese_sklearn.augmentation import ImageAugmenter
@@ -28,8 +29,11 @@ __all__ = ["Decoder", "Encoder", "NotStorableError"]
 _CLASSES: dict[str, type[Any]] = {
     **{cls.__name__: cls for cls in (*LOSSES.values(), *TOWERS.values())},
     **{cls.__name__: cls for cls in (ImageAugmenter, ClassNumbers, Gallery)},
+    "LeftOut": LeftOut,
     "StrangerSearches": StrangerSearches,
     "Threshold": Threshold,
+    "ThresholdReport": ThresholdReport,
+    "ErrorRate": ErrorRate,
     "RightSide": RightSide,
 }
 _NAMES = {cls: name for name, cls in _CLASSES.items()}

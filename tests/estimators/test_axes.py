@@ -141,7 +141,7 @@ def test_series_are_not_rotated(monkeypatch):
         calls.append(tuple(batch.shape[1:]))
         return batch
 
-    augmenter = "siamese_sklearn._estimators.base.ImageAugmenter"
+    augmenter = "siamese_sklearn._estimators.training_data.ImageAugmenter"
     monkeypatch.setattr(augmenter, lambda: augment)
     quick(max_epochs=1).fit(*images(3, 100))
     assert calls == []

@@ -17,7 +17,7 @@ from siamese_sklearn._estimators import gallery as _gallery
 
 
 class TestIdentification:
-    def test_scores_are_those_of_the_best_reference_of_each_class(self, model, halves):
+    def test_scores_are_votes_of_the_references_of_each_class(self, model, halves):
         X_train, X_test, y_train, _ = halves
         queries = X_test[::5]
         naive = naive_class_scores(model, X_train, y_train, queries)
@@ -98,9 +98,7 @@ class TestIdentification:
 
 class TestUnknown:
     @pytest.mark.parametrize("label", ["unknown", -1, 99])
-    def test_a_row_whose_best_reference_does_not_reach_the_threshold(
-        self, models, halves, label
-    ):
+    def test_a_row_of_which_no_class_reaches_the_threshold(self, models, halves, label):
         X_train, X_test, y_train, _ = halves
         model = models("contrastive").set_params(unknown_label=label)
         naive = naive_class_scores(model, X_train, y_train, X_test)

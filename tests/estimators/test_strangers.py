@@ -13,7 +13,11 @@ from sklearn.model_selection import train_test_split
 from siamese_sklearn import SiamesePairClassifier
 from siamese_sklearn._estimators.class_folds import ClassFold
 from siamese_sklearn._estimators.gallery import Gallery
-from siamese_sklearn._estimators.strangers import StrangerSearches, search_left_out
+from siamese_sklearn._estimators.strangers import (
+    LeftOut,
+    StrangerSearches,
+    search_left_out,
+)
 from siamese_sklearn.calibration import threshold_at_rate
 from siamese_sklearn.distances import Euclidean
 
@@ -58,26 +62,20 @@ class TestLeftOut:
             for known, out in parts
             for i in out
         ]
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
-
-    def test_weight_changes_nothing_where_no_input_is_kept(self):
-        fold = ClassFold(np.arange(3), np.arange(3, 5), normal(3, 4), normal(2, 4), 0)
-        for codes, same in zip(
-            fold.weighted(0.9), (fold.known_codes, fold.out_codes), strict=True
-        ):
-            np.testing.assert_array_equal(codes, same)
+        np.testing.assert_allclose(found.scores, expected, rtol=1e-5)
+        assert found.n_classes == 2.0
 
     def test_as_many_references_as_the_gallery_takes(self):
         target = np.repeat([0, 1, 2], 20)
         known, out = np.arange(40), np.arange(40, 60)
         codes = normal(60, 3)
-        fold = ClassFold(known, out, codes[known], codes[out], width=0)
+        fold = ClassFold(known, out, codes[known], codes[out], width=1)
         few, many = (
             search_left_out([fold], target, 0.5, n, Euclidean(), math.inf, rng())
             for n in (2, None)
         )
-        assert np.all(few <= many)
-        assert np.any(few < many)
+        assert np.all(few.scores <= many.scores)
+        assert np.any(few.scores < many.scores)
 
 
 def naive_best(searches, gallery, shift, trained):
@@ -108,7 +106,7 @@ class TestShift:
         asked = draw.integers(0, 5, size=20)
         codes = normal(20, 2, seed=seed + 1)
         searches = StrangerSearches(codes, asked, target, codes)
-        left_out = normal(30, seed=seed + 2)
+        left_out = LeftOut(normal(30, seed=seed + 2), 2.0)
         assume(np.isin(asked, trained).any())
         found = searches.shifted(
             gallery, Euclidean(), math.inf, np.array(trained), left_out
@@ -119,7 +117,7 @@ class TestShift:
         usual = threshold_at_rate(
             naive_best(searches, among, 0.0, trained)[ours], target
         )
-        shift = threshold_at_rate(left_out, target) - usual
+        shift = threshold_at_rate(left_out.scores, target * 2 / 3) - usual
         assert found.shift == pytest.approx(shift, abs=1e-4)
         best = naive_best(searches, gallery, shift, trained)
         np.testing.assert_allclose(
@@ -133,10 +131,10 @@ class TestShift:
         names = np.repeat(np.arange(4), 3)
         gallery = gallery_of(normal(12, 2), names)
         codes, asked = normal(50, 2, seed=1), np.arange(50) % 4
-        left_out = normal(200, seed=2)
+        left_out = LeftOut(normal(200, seed=2), 3.0)
         searches = StrangerSearches(codes, asked, target, codes)
         found = searches.shifted(gallery, Euclidean(), math.inf, np.arange(4), left_out)
-        wanted = threshold_at_rate(left_out, target)
+        wanted = threshold_at_rate(left_out.scores, target * 3 / 4)
         assert found.threshold(gallery, Euclidean(), math.inf) == pytest.approx(
             wanted, abs=1e-5
         )
@@ -144,7 +142,7 @@ class TestShift:
     def test_strangers_and_newcomers_are_not_shifted(self):
         gallery = gallery_of(normal(6, 2), np.repeat(np.arange(3), 2))
         codes, asked = normal(9, 2, seed=1), np.full(9, None, dtype=object)
-        left_out = normal(30, seed=2)
+        left_out = LeftOut(normal(30, seed=2), 3.0)
         searches = StrangerSearches(codes, asked, 0.1, codes)
         found = searches.shifted(gallery, Euclidean(), math.inf, np.arange(3), left_out)
         assert found.shift == 0
