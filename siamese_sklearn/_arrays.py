@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scipy import sparse
 from sklearn import get_config
 from torch.utils.data import DataLoader, Dataset
 
 from siamese_sklearn._typing import Array
 
-__all__ = ["as_rows", "in_namespace_of", "is_of", "shape_of", "to_numpy"]
+__all__ = ["as_rows", "in_namespace_of", "is_of", "shape_of", "stacked", "to_numpy"]
 
 
 def is_of(library: str, value: Any) -> bool:
@@ -48,6 +49,15 @@ def to_numpy(values: Any) -> Array:
     if is_of("pyarrow", values) and getattr(values, "null_count", False):
         return _objects(values.to_pylist())
     return np.asarray(values)
+
+
+def stacked(first: Any, *others: Any) -> Any:
+    """Concatenate rows in the container of the first: dense, or a CSR matrix."""
+    if sparse.issparse(first):
+        flat = [x if sparse.issparse(x) else sparse.csr_array(x) for x in others]
+        return sparse.vstack([first, *flat], format="csr")
+    dense = [x.toarray() if sparse.issparse(x) else x for x in others]
+    return np.concatenate([first, *dense])
 
 
 def in_namespace_of(X: Any, values: Any) -> Any:

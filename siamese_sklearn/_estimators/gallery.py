@@ -14,6 +14,7 @@ from scipy import sparse
 from sklearn.metrics.pairwise import euclidean_distances, pairwise_distances
 from sklearn.neighbors import NearestNeighbors
 
+from siamese_sklearn._arrays import stacked
 from siamese_sklearn._checks import check_integer
 from siamese_sklearn._grouping import group_by_class, number_within
 from siamese_sklearn._labels import (
@@ -182,9 +183,9 @@ class Gallery:
         if n_old:
             old_labels = number_labels(self.classes, classes)[self.labels]
             labels = np.concatenate([old_labels, labels])
-            rows = _stacked(self.rows, rows)
+            rows = stacked(self.rows, rows)
             old_points = self.rows if embeddings is None else self.embeddings
-            points = rows if embeddings is None else _stacked(old_points, points)
+            points = rows if embeddings is None else stacked(old_points, points)
         chosen = choose_references(
             points.reshape(len(labels), -1), labels, n_references, rng
         )
@@ -219,7 +220,7 @@ class Gallery:
         old = [slice(*cut) for cut in zip(*cuts, strict=True)]
         new = [slice(*cut) for cut in zip(begins.tolist(), ends.tolist(), strict=True)]
 
-        def spliced(one: Any, other: Any, join: Callable[..., Any] = _stacked) -> Any:
+        def spliced(one: Any, other: Any, join: Callable[..., Any] = stacked) -> Any:
             pieces = [one[old[0]]]
             for inserted, following in zip(new, old[1:], strict=True):
                 pieces += [other[inserted], one[following]]
@@ -593,12 +594,3 @@ def joined_ids(*parts: Array) -> Array:
     dtype = np.result_type(*filled)
     same = len({part.dtype.kind for part in filled}) == 1 or dtype.kind in "iu"
     return np.concatenate(filled, dtype=dtype if same else object)
-
-
-def _stacked(first: Any, *others: Any) -> Any:
-    """Concatenate rows in the container of the first: dense, or a CSR matrix."""
-    if sparse.issparse(first):
-        flat = [x if sparse.issparse(x) else sparse.csr_array(x) for x in others]
-        return sparse.vstack([first, *flat], format="csr")
-    dense = [x.toarray() if sparse.issparse(x) else x for x in others]
-    return np.concatenate([first, *dense])

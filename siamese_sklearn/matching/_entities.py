@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from siamese_sklearn._arrays import stacked
 from siamese_sklearn._checks import check_integer
 from siamese_sklearn._typing import IntArray
 from siamese_sklearn.matching._match import check_threshold, pairs_within
@@ -129,7 +130,7 @@ def join(
     old, added = read(model, known, "known", (0, 1)), read(model, new, "new", (0, 1))
     number = _check_entities(entities, old)
     index = _joined_index(known, new, old, added)
-    left, right = _stacked(old.left, added.left), _stacked(old.right, added.right)
+    left, right = stacked(old.left, added.left), stacked(old.right, added.right)
     both = Table(index, left, right)
     row, column, _ = pairs_within(estimator, both, k, search, at, first=len(old))
     values, group = np.unique(number, return_inverse=True)
@@ -198,9 +199,3 @@ def _joined_index(known: Any, new: Any, old: Table, added: Table) -> pd.Index[An
     index = old.ids.append(added.ids)
     _check_unique(index, "The ids of `known` and `new` together")
     return index
-
-
-def _stacked(one: Any, other: Any) -> Any:
-    if sparse.issparse(one):
-        return sparse.vstack([one, other], format="csr")
-    return np.concatenate([one, other])

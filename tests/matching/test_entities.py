@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import sparse
 
 from models import quick_classifier
 from siamese_sklearn.matching import deduplicate, entities, join
@@ -153,3 +154,17 @@ class TestJoin:
             join(model, [0, 1, 2], frame, known=frame)
         with pytest.raises(ValueError, match="must have the index of `known`"):
             join(model, pd.Series([0, 1, 2]), frame, known=frame)
+
+
+@pytest.mark.parametrize("is_sparse", [(False, True), (True, False)])
+def test_sparse_rows_join_dense_ones(halves, is_sparse):
+    X, _, y, _ = halves
+    options = {"architecture": "two_channel", "loss": "hinge", "max_epochs": 1}
+    model = quick_classifier(**options).fit(X, y)
+    known, new = (
+        sparse.csr_matrix(rows) if each else rows
+        for each, rows in zip(is_sparse, (X[:30], X[30:35]), strict=True)
+    )
+    found = entities(deduplicate(model, X[:30], k=3), n=30)
+    wanted = join(model, found, X[30:35], known=X[:30], k=3)
+    assert join(model, found, new, known=known, k=3).tolist() == wanted.tolist()
