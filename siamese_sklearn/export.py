@@ -56,6 +56,8 @@ def as_module(
 
     Raises
     ------
+    TypeError
+        If it is another estimator.
     ValueError
         If the output is unknown, or the network has no such output; or if the estimator
         subtracts ``input_offset_`` from the input in float64.
@@ -73,6 +75,11 @@ def as_module(
     >>> as_module(embedder)(torch.tensor(X[:5]).float()).shape
     torch.Size([5, 32])
     """
+    if not isinstance(estimator, SiameseEmbedder | SiamesePairClassifier):
+        raise TypeError(
+            "`estimator` must be a SiameseEmbedder or a SiamesePairClassifier; got "
+            f"{type(estimator).__name__}. Export the last step of a pipeline."
+        )
     check_is_fitted(estimator)
     check_option("output", output, _OUTPUTS)
     for side in (estimator, estimator._right):
@@ -116,7 +123,7 @@ def to_torch(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         As in `as_module`, or if ``torch.export`` cannot export a tower or a head of
         your own.
     NotFittedError

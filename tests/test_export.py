@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
 from torch import nn
 from torch.export import Dim
 
@@ -209,3 +210,8 @@ class TestRefusals:
             ImportError, match=r"requires onnx and onnxscript: pip install .*\[onnx\]"
         ):
             to_onnx(fitted("table")[0], tmp_path / "network.onnx")
+
+
+def test_a_pipeline_is_refused():
+    with pytest.raises(TypeError, match=r"got Pipeline\. Export the last"):
+        as_module(make_pipeline(SiameseEmbedder()))
