@@ -125,13 +125,18 @@ def check_same_kind(left: Array, right: Array, names: str) -> None:
 
 
 def join_labels(*parts: Array) -> Array:
-    """Concatenate labels of one kind in a type in which each keeps its value."""
+    """Concatenate labels of one kind in a type in which each keeps its value.
+
+    Numbers stay floats only if the first part has floats.
+    """
     filled = [part for part in parts if len(part)] or list(parts[:1])
     if len({part.dtype for part in filled}) == 1 or _kind(filled[0]) != "numbers":
         return np.concatenate(filled)
     values = [value for part in filled for value in part.tolist()]
     joined = np.concatenate(filled)
-    return joined if joined.tolist() == values else _integers(values)
+    wanted = "f" if filled[0].dtype.kind == "f" else "iu"
+    is_kept = joined.dtype.kind in wanted and joined.tolist() == values
+    return joined if is_kept else _integers(values)
 
 
 def distinct_same(same: Array) -> list[int | str]:

@@ -250,3 +250,20 @@ def test_what_pairs_are_labeled_with():
     assert distinct_same(np.array([True, np.True_, 0], dtype=object)) == [1, 0]
     odd = np.array([None, {1}, 1, "1"], dtype=object)
     assert distinct_same(odd) == ["None", "{1}", 1, "'1'"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "dtype"),
+    [
+        (np.uint64([1, 2]), np.int64([77]), "int64"),
+        (np.int64([1, 2]), np.float64([11]), "int64"),
+        (np.array([2**70, 1], dtype=object), np.float64([11]), "object"),
+        (np.float64([1, 2]), np.int64([11]), "float64"),
+    ],
+)
+def test_only_floats_joined_first_stay_floats(first, second, dtype):
+    joined = join_labels(first, second)
+    assert joined.dtype == dtype
+    kind = float if dtype == "float64" else int
+    assert [type(value) for value in joined.tolist()] == [kind] * 3
+    assert joined.tolist() == [*first.tolist(), *second.tolist()]
