@@ -16,7 +16,12 @@ from siamese_sklearn._estimators.base import SiameseBase
 from siamese_sklearn._estimators.gallery import joined_ids
 from siamese_sklearn._net import DistanceScorer, threads
 from siamese_sklearn._typing import Array, FloatArray
-from siamese_sklearn._validation import check_ids, check_rows
+from siamese_sklearn._validation import (
+    check_ids,
+    check_rows,
+    number_after,
+    numbered_ids,
+)
 from siamese_sklearn.distances import RankedByEuclidean
 from siamese_sklearn.search._resolve import SearchLike, check_search, make_search
 
@@ -35,7 +40,8 @@ class SiameseIndex:
         Fitted. Also a `SiamesePairClassifier` whose score is a negative distance.
     X : as in `SiameseEmbedder.transform`, of n rows
     ids : array-like of shape (n,), default=None
-        What identifies each row: integers or strings. None numbers the rows from 0.
+        What identifies each row: integers of 64 bits or strings. None numbers the rows
+        from 0.
     search : {"exact", "approximate"} or object, default="exact"
         As in `SiamesePairClassifier`. With a distance that does not rank as the
         Euclidean one does ("manhattan"), "exact" only.
@@ -91,10 +97,11 @@ class SiameseIndex:
                 )
             metric = self._distance.sklearn_metric
             search = NearestNeighbors(algorithm="brute", metric=metric)
+        # the net is shared, because training replaces it and does not change it
         self._embedder = copy.copy(embedder)
-        self._embedder.net_ = copy.deepcopy(embedder.net_)
         self._search = make_search(search)
         self._ids: Array = np.empty(0, dtype=np.int64)  # by number of the search
+        self._next_id = 0
         self._number: dict[Any, int] = {}  # of each row that is there
         self._add(X, ids, self._search.fit)
 
@@ -113,7 +120,8 @@ class SiameseIndex:
         ----------
         X : as in `SiameseEmbedder.transform`, of n rows
         ids : array-like of shape (n,), default=None
-            What identifies each row. None counts on from the rows added before.
+            What identifies each row. None numbers the rows on from those added before,
+            and from integers given before.
 
         Returns
         -------
@@ -198,9 +206,9 @@ class SiameseIndex:
 
     def _add(self, X: Any, ids: npt.ArrayLike | None, put: Any) -> None:
         rows = check_rows(self._embedder._right, X, reset=False)
-        start = len(self._ids)
-        numbers = np.arange(start, start + rows.shape[0])
-        given = check_ids(numbers if ids is None else ids, rows, self._ids[:0])
+        n_new, start = rows.shape[0], len(self._ids)
+        default = numbered_ids(self._next_id, n_new) if ids is None else ids
+        given = check_ids(default, rows, self._ids[:0])
         taken = [each for each in given.tolist() if each in self._number]
         if taken:
             raise ValueError(
@@ -210,7 +218,9 @@ class SiameseIndex:
         with threads(self._embedder.n_threads):
             put(self._images(rows, 1))
         self._ids = joined_ids(self._ids, given)
-        self._number.update(zip(given.tolist(), numbers.tolist(), strict=True))
+        self._next_id = number_after(self._next_id + n_new, given)
+        numbers = range(start, start + n_new)
+        self._number.update(zip(given.tolist(), numbers, strict=True))
 
     def _images(self, rows: Any, side: int) -> FloatArray:
         """Embeddings, or images of them that rank by the Euclidean distance."""

@@ -52,6 +52,8 @@ from siamese_sklearn._validation import (
     check_same,
     documented,
     join_classes,
+    number_after,
+    numbered_ids,
     or_none,
     parameter,
 )
@@ -542,8 +544,8 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         y : label, or array-like of shape (n,)
             The class of each row, or one class for all rows.
         ids : array-like of shape (n,), default=None
-            What identifies each row in the results of `kneighbors`: integers or
-            strings. None numbers the rows on from those of `fit`, which are numbered
+            What identifies each row in the results of `kneighbors`: integers of 64 bits
+            or strings. None numbers the rows on from those of `fit`, which are numbered
             from 0, and from integers given before.
 
         Returns
@@ -566,8 +568,11 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         check_is_fitted(self)
         rows = check_rows(self._right, X, reset=False)
         names = check_names(y, rows, self._gallery.classes)
-        numbers = np.arange(self._n_rows, self._n_rows + len(names))
-        given = numbers if ids is None else check_ids(ids, rows, self._gallery.ids)
+        given = (
+            numbered_ids(self._n_rows, len(names))
+            if ids is None
+            else check_ids(ids, rows, self._gallery.ids)
+        )
         rng = np.random.default_rng(self._split_seed)
         with threads(self.n_threads):
             codes = self._scorer.codes(rows, 1)
@@ -578,8 +583,7 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
                 at = self.identification_threshold_
                 warn_of_confusions(self._gallery, codes, names, at, *self._searched_by)
         gallery = self._extended(self._gallery, rows, codes, names, given, rng)
-        used = [value for value in given.tolist() if not isinstance(value, str)]
-        n_rows = max([self._n_rows + len(names), *(value + 1 for value in used)])
+        n_rows = number_after(self._n_rows + len(names), given)
         with draft_of(self) as draft:
             draft._keep(gallery, self._strangers)
             draft._n_rows = n_rows
@@ -645,7 +649,7 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
             best, score = self._nearest_class(gallery, self._scorer.codes(rows, 0))
         labels: Array = gallery.classes[best]
         if self.unknown_label is not None:
-            is_unknown = score < self.identification_threshold_
+            is_unknown = score.astype(np.float64) < self.identification_threshold_
             labels = with_unknown(labels, is_unknown, self.unknown_label)
         return in_namespace_of(X, labels)
 
@@ -807,6 +811,8 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         if not reset and not isinstance(X, Sides):
             check_one_kind(self, self._right_side)
         data = super()._check_data(X, y, reset=reset)
+        if data.kind == "rows":
+            numbered_ids(self._n_rows, len(data.target))  # raises
         if data.classes is not None and len(self._gallery):
             # raises before training if numbers and strings would be mixed
             join_classes(data.classes, self._gallery.classes)
@@ -867,7 +873,7 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
             searches = searches.embedded_by(encode)
         if data.kind == "rows":
             rows, names = data.sides[0], self._class_numbers.names_of(data.target)
-            ids = np.arange(self._n_rows, self._n_rows + len(names))
+            ids = numbered_ids(self._n_rows, len(names))
             codes = scorer.codes(rows, 1)
             gallery = self._extended(gallery, rows, codes, names, ids, rng)
             self._n_rows += len(names)

@@ -11,6 +11,8 @@ from siamese_sklearn._validation.data import (
     check_sides,
     in_chosen_container,
     join_classes,
+    number_after,
+    numbered_ids,
 )
 from siamese_sklearn._validation.parameters import (
     check_parameters,
@@ -36,6 +38,8 @@ __all__ = [
     "fixed_parameters",
     "in_chosen_container",
     "join_classes",
+    "number_after",
+    "numbered_ids",
     "or_none",
     "parameter",
 ]

@@ -35,6 +35,7 @@ from siamese_sklearn.pairs._containers import Sides
 
 __all__ = [
     "RightSide",
+    "check_ids",
     "check_labels",
     "check_names",
     "check_rows",
@@ -42,9 +43,12 @@ __all__ = [
     "check_sides",
     "in_chosen_container",
     "join_classes",
+    "number_after",
+    "numbered_ids",
 ]
 
 _BYTES_AT_ONCE = 2**25
+_LARGEST_ID = 2**63 - 1
 _HINTS_OF_SAME = {
     frozenset({1, "-1"}): " Replace -1 with 0.",
     frozenset({"-1"}): " Replace -1 with 0.",
@@ -220,7 +224,8 @@ def check_ids(ids: Any, X: Any, taken: npt.NDArray[Any]) -> npt.NDArray[Any]:
     Raises
     ------
     ValueError
-        If `ids` have the wrong type or length, or if one is given twice or is taken.
+        If `ids` have the wrong type or length, or do not fit into int64, or if one is
+        given twice or is taken.
     """
     # as objects, because numbers next to strings would become strings
     objects = np.asarray(ids, dtype=object)
@@ -230,8 +235,14 @@ def check_ids(ids: Any, X: Any, taken: npt.NDArray[Any]) -> npt.NDArray[Any]:
             f"`ids` must be integers or strings, one for each of {X.shape[0]} rows; "
             f"got {np.asarray(ids).dtype} of shape {objects.shape}."
         )
-    plain = np.asarray(objects.tolist())
-    given = plain if len(kinds) == 1 and plain.dtype.kind in "iuU" else objects
+    values = [each if isinstance(each, str) else int(each) for each in objects]
+    large = [each for each in values if isinstance(each, int) and not _fits(each)]
+    if large:
+        raise ValueError(
+            f"`ids` must fit into int64, from {-_LARGEST_ID - 1} to {_LARGEST_ID}; got "
+            f"{large[:10]}. Convert them to strings."
+        )
+    given = np.asarray(values, dtype=object if len(kinds) > 1 else None)
     count = Counter(given.tolist())
     twice = [value for value, n in count.items() if n > 1]
     used = sorted(set(taken.tolist()).intersection(count), key=str)
@@ -244,11 +255,37 @@ def check_ids(ids: Any, X: Any, taken: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return given
 
 
+def _fits(integer: int) -> bool:
+    return -_LARGEST_ID - 1 <= integer <= _LARGEST_ID
+
+
 def _kind_of_id(value: Any) -> str | None:
     if isinstance(value, str):
         return "string"
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)
     return "integer" if is_integer else None
+
+
+def numbered_ids(start: int, n: int) -> npt.NDArray[np.int64]:
+    """Return the ids of `n` rows that are given none: numbers from `start` on.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit into int64.
+    """
+    if start + n - 1 > _LARGEST_ID:
+        raise ValueError(
+            f"{n} rows cannot be numbered on from {start}, because int64 ends at "
+            f"{_LARGEST_ID}; pass `ids`, as strings, or smaller integers before."
+        )
+    return start + np.arange(n, dtype=np.int64) if n else np.empty(0, dtype=np.int64)
+
+
+def number_after(start: int, ids: npt.NDArray[Any]) -> int:
+    """Return the lowest number from `start` on that is above all ids."""
+    used: list[int] = [value for value in ids.tolist() if not isinstance(value, str)]
+    return max([start, *(value + 1 for value in used)])
 
 
 def check_one_kind(left: Any, right: Any) -> None:

@@ -69,6 +69,9 @@ class ExactSearch:
         self._n_rows, self._searched = n_left, None
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_searched": None}  # built again by the next search
+
     def kneighbors(self, X: FloatArray, n_neighbors: int) -> tuple[Array, IntArray]:
         """Find the nearest rows of each query, see `Search`.
 

@@ -8,6 +8,7 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.neighbors import NearestNeighbors
+from skorch.callbacks import Callback
 
 from models import quick, quick_classifier
 from siamese_sklearn import Pairs, SiameseEmbedder, SiameseIndex
@@ -135,3 +136,37 @@ class TestErrors:
         model = quick(loss="contrastive", distance="manhattan", max_epochs=1)
         with pytest.raises(ValueError, match=r"must be 'exact' .* 'manhattan'"):
             model.fit(X, y).index(X, search="approximate")
+
+
+def test_rows_without_ids_are_numbered_on_from_ids_given(embedder, halves):
+    X = halves[1]
+    index = embedder.index(X[:3]).add(X[3:4], ids=[4]).add(X[4:6])
+    assert index.ids.tolist() == [0, 1, 2, 4, 5, 6]
+    assert index.add(X[6:7], ids=["a"]).add(X[7:8]).ids.tolist()[-2:] == ["a", 8]
+
+
+def test_ids_beyond_64_bits_are_refused(embedder, halves):
+    with pytest.raises(ValueError, match=r"got \[9223372036854775808\]. Convert them"):
+        embedder.index(halves[1][:2], ids=[0, 2**63])
+
+
+def test_the_net_may_hold_what_cannot_be_copied(halves, tmp_path):
+    class Logs(Callback):
+        file = None
+
+    X, _, y, _ = halves
+    log = Logs()
+    model = quick(max_epochs=1, callbacks=[log]).fit(X, y)
+    with open(tmp_path / "log", "w") as file:
+        for _, each in model.net_.callbacks_:
+            each.file = file
+        assert len(model.index(X[:5])) == 5
+
+
+def test_a_query_adds_nothing_to_a_pickle(embedder, halves):
+    index = embedder.index(halves[1])
+    before = len(pickle.dumps(index))
+    found = index.kneighbors(halves[1][:2])[1].tolist()
+    assert len(pickle.dumps(index)) == before
+    again = pickle.loads(pickle.dumps(index))
+    assert again.kneighbors(halves[1][:2])[1].tolist() == found

@@ -385,3 +385,29 @@ class TestEnrollment:
                 naive[i, sorted(book).index(label)] for i, label in enumerate(found)
             ]
             np.testing.assert_allclose(best, naive.max(axis=1), atol=1e-6)
+
+
+class TestNumbersOfReferences:
+    @pytest.mark.parametrize("large", [10**19, 2**63, -(2**63) - 1])
+    def test_ids_beyond_64_bits_are_refused(self, models, halves, large):
+        model = models("contrastive")
+        before = model.reference_ids_.tolist()
+        with pytest.raises(ValueError, match=r"fit into int64.*Convert them to st"):
+            model.enroll(halves[1][:1], 5, ids=[large])
+        assert model.reference_ids_.tolist() == before
+
+    def test_rows_are_numbered_on_from_large_ids(self, models, halves):
+        model = models("contrastive").enroll(halves[1][:1], 50, ids=[2**63 - 2])
+        model.enroll(halves[1][1:2], 51)
+        assert model.reference_ids_.dtype == np.int64
+        assert model.reference_ids_.tolist()[-2:] == [2**63 - 2, 2**63 - 1]
+        with pytest.raises(ValueError, match="1 rows cannot be numbered on from"):
+            model.enroll(halves[1][2:3], 52)
+        with pytest.raises(ValueError, match="75 rows cannot be numbered"):
+            model.partial_fit(halves[0], halves[2])
+        assert model.enroll(halves[1][2:3], 52, ids=["c"]).reference_ids_[-1] == "c"
+
+    def test_unsigned_ids_stay_integers(self, models, halves):
+        model = models("contrastive").enroll(halves[1][:1], 50, ids=[np.uint64(2**62)])
+        assert model.reference_ids_.dtype == np.int64
+        assert model.reference_ids_[-1] == 2**62

@@ -282,3 +282,10 @@ def test_several_unknown_labels_are_an_error(halves):
         TypeError, match=r"`unknown_label` must be one label or None; got \[-1, -2\]"
     ):
         quick_classifier(unknown_label=[-1, -2]).fit(halves[0], halves[2])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_threshold_beyond_float32_names_nobody(halves):
+    model = quick_classifier(max_epochs=1, unknown_label=-1).fit(halves[0], halves[2])
+    model.set_threshold(1e300, task="identification")
+    assert model.predict(halves[1]).tolist() == [-1] * 75
