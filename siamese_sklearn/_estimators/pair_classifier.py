@@ -30,6 +30,7 @@ from siamese_sklearn._estimators.holdout import (
 from siamese_sklearn._estimators.open_set import KeepsStrangersOut
 from siamese_sklearn._estimators.parameters import (
     check_head,
+    check_unknown_is_no_class,
     check_unknown_label,
     purpose_parameter,
 )
@@ -253,8 +254,8 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         None,
         "label",
         """Label that `predict` returns for a row if its best class scores below
-        ``identification_threshold_``. With None, `predict` always returns an enrolled
-        class.""",
+        ``identification_threshold_``; no class can have it. With None, `predict` always
+        returns an enrolled class.""",
         check=check_unknown_label,
     )
 
@@ -555,8 +556,8 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         Raises
         ------
         ValueError
-            If a row, a label or an id is invalid, or if an id is given twice. The
-            enrolled references are then unchanged.
+            If a row, a label or an id is invalid, if an id is given twice, or if a
+            class is `unknown_label`. The enrolled references are then unchanged.
 
         Warns
         -----
@@ -568,6 +569,7 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         check_is_fitted(self)
         rows = check_rows(self._right, X, reset=False)
         names = check_names(y, rows, self._gallery.classes)
+        check_unknown_is_no_class(self.unknown_label, names)
         given = (
             numbered_ids(self._n_rows, len(names))
             if ids is None
@@ -811,11 +813,11 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         if not reset and not isinstance(X, Sides):
             check_one_kind(self, self._right_side)
         data = super()._check_data(X, y, reset=reset)
-        if data.kind == "rows":
+        if data.classes is not None:
             numbered_ids(self._n_rows, len(data.target))  # raises
-        if data.classes is not None and len(self._gallery):
-            # raises before training if numbers and strings would be mixed
-            join_classes(data.classes, self._gallery.classes)
+            check_unknown_is_no_class(self.unknown_label, data.classes)
+            if len(self._gallery):  # raises if numbers and strings would be mixed
+                join_classes(data.classes, self._gallery.classes)
         return data
 
     def _hold_out(

@@ -18,7 +18,9 @@ from siamese_sklearn._checks import (
     check_number,
     check_option,
 )
+from siamese_sklearn._labels import label_keys
 from siamese_sklearn._net import SCHEDULES
+from siamese_sklearn._typing import Array
 from siamese_sklearn._validation import or_none, parameter
 from siamese_sklearn.heads import HEADS
 from siamese_sklearn.losses._resolve import LossLike
@@ -29,6 +31,7 @@ from siamese_sklearn.towers._resolve import TowerLike
 __all__ = [
     "SharedParameters",
     "check_head",
+    "check_unknown_is_no_class",
     "check_unknown_label",
     "purpose_parameter",
 ]
@@ -79,6 +82,19 @@ def check_unknown_label(name: str, value: Any) -> None:
     """Raise if it is not one label."""
     if value is not None and np.ndim(value) > 0:
         raise TypeError(f"`{name}` must be one label or None; got {value!r}.")
+
+
+def check_unknown_is_no_class(unknown: Any, classes: Array) -> None:
+    """Raise a ValueError if `unknown_label` is among classes to enroll."""
+    if unknown is None:
+        return
+    key = label_keys(np.asarray(unknown, dtype=object))[0]
+    if key in label_keys(classes):
+        raise ValueError(
+            f"`unknown_label`={unknown!r} is a class in `y`, so `predict` could not "
+            "tell its rows from strangers. Choose a label that is no class, such as "
+            "set_params(unknown_label='unknown')."
+        )
 
 
 def _check_callbacks(name: str, value: Any) -> None:

@@ -488,8 +488,8 @@ class TestIds:
             ["x", "y"],
             ["x", 200],
             np.array(["x", 200], dtype=object),
-            np.array([2**64 - 1, 2**64 - 2], dtype=np.uint64),
-            [-1, 2**63],
+            np.array([2**63 - 1, 2**63 - 2], dtype=np.uint64),
+            [-(2**63), 2**62],
         ],
     )
     def test_they_come_back_as_they_were(self, models, halves, ids):
@@ -595,3 +595,24 @@ class TestWarningsOfEnroll:
         far = int(scores.max(axis=1).argmin())
         model.enroll(people(range(10, 40), 1, seed=5)[0][[far]], 99)
         assert 99 in model.classes_
+
+
+class TestUnknownLabelIsNoClass:
+    def test_in_fit(self, halves):
+        X, _, y, _ = halves
+        for unknown in (1, 1.0, np.int8(1)):
+            model = quick_classifier(unknown_label=unknown)
+            with pytest.raises(ValueError, match=r"class in `y`.*Choose a label"):
+                model.fit(X, y)
+            assert not hasattr(model, "net_")
+        names = np.array(["a", "b", "c"])[y]
+        quick_classifier(unknown_label=1, max_epochs=1).fit(X, names)
+
+    def test_in_enroll_and_partial_fit(self, halves):
+        X, _, y, _ = halves
+        model = quick_classifier(unknown_label=9, max_epochs=1).fit(X, y)
+        with pytest.raises(ValueError, match="`unknown_label`=9 is a class in `y`"):
+            model.enroll(X[:1], 9)
+        with pytest.raises(ValueError, match="`unknown_label`=9 is a class in `y`"):
+            model.partial_fit(X, np.where(y == 2, 9, y))
+        assert model.classes_.tolist() == [0, 1, 2]
