@@ -3,13 +3,14 @@
 Labels are integers of any size, booleans, strings, dates or durations; floats, if they
 are whole numbers. Labels of one kind have one type, in which every label keeps its
 value: int64 and uint64 together, for example, do not become float64, in which integers
-above 2**53 are rounded. Labels of different kinds are never the same: True is not 1,
-and "1" is not 1.
+above 2**53 are rounded. Dates and durations are in microseconds. Labels of different
+kinds are never the same: True is not 1, and "1" is not 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date, datetime, time
 from numbers import Number
 from typing import Any
 
@@ -68,12 +69,14 @@ def as_labels(y: Any, name: str = "y") -> Array:
     -------
     array of shape (n,)
         Of a boolean, integer, float, string, date or duration dtype; or of dtype
-        object, which holds Python strings, or integers beyond 64 bits.
+        object, which holds Python strings, or integers beyond 64 bits. Dates and
+        durations are in microseconds.
 
     Raises
     ------
     ValueError
-        If labels are missing, continuous, or of more than one kind.
+        If labels are missing, continuous, of more than one kind, or dates that
+        microseconds do not hold exactly.
 
     Examples
     --------
@@ -89,6 +92,8 @@ def as_labels(y: Any, name: str = "y") -> Array:
     kind = pd.api.types.infer_dtype(labels, skipna=False)
     if labels.dtype == object and kind in _KINDS_OF_OBJECTS:
         labels = _of_objects(labels, kind, is_list=isinstance(y, Sequence))
+    if labels.dtype.kind in "mM":
+        _check_microseconds(labels := _in_microseconds(labels), name)
     if len(labels) and not _name_classes(labels):
         kind = "continuous" if labels.dtype.kind == "f" else kind
         raise ValueError(
@@ -102,13 +107,14 @@ def as_labels(y: Any, name: str = "y") -> Array:
 def label_objects(y: Any) -> Array:
     """Return labels of any container as they are, as an array of any shape.
 
-    Labels of a list stay the objects that they are, because NumPy would convert numbers
-    beside strings to strings.
+    Dates and durations are in microseconds, if these hold all of them exactly. Labels
+    of a list stay the objects that they are, because NumPy would convert numbers beside
+    strings to strings.
     """
     if not isinstance(y, Sequence) or isinstance(y, str | bytes):
         labels = to_numpy(y)
         is_text = labels.dtype.kind == "T"  # of a StringDType
-        return labels.astype(object) if is_text else labels
+        return labels.astype(object) if is_text else _in_microseconds(labels)
     if any(hasattr(value, "detach") for value in y):
         y = [to_numpy(value)[()] for value in y]
     return np.asarray(y, dtype=object)
@@ -196,11 +202,39 @@ def right_answers(
 
 
 def label_keys(labels: Array) -> list[Any]:
-    """Return hashable keys that are equal where labels are: True is not 1."""
-    return [
-        ("boolean", value) if isinstance(value, bool | np.bool_) else value
-        for value in labels.ravel().tolist()
-    ]
+    """Return hashable keys that are equal where labels are: True is not 1.
+
+    Dates are equal in every unit and of every type.
+    """
+    return [_key(value) for value in _in_microseconds(labels).ravel().tolist()]
+
+
+def _key(value: Any) -> Any:
+    if isinstance(value, bool | np.bool_):
+        return ("boolean", value)
+    if isinstance(value, np.datetime64 | np.timedelta64):
+        value = _in_microseconds(np.asarray(value)).item()
+    is_day = isinstance(value, date) and not isinstance(value, datetime)
+    # a Timestamp of pandas equals the datetime
+    return datetime.combine(value, time()) if is_day else value
+
+
+def _in_microseconds(labels: Array) -> Array:
+    """Return dates and durations in microseconds if these hold all of them exactly."""
+    if labels.dtype.kind not in "mM":
+        return labels
+    converted = labels.astype(f"{labels.dtype.kind}8[us]")
+    same = converted.astype(labels.dtype).view(np.int64) == labels.view(np.int64)
+    return converted if same.all() else labels
+
+
+def _check_microseconds(labels: Array, name: str) -> None:
+    if np.datetime_data(labels.dtype)[0] != "us":
+        raise ValueError(
+            f"`{name}` contains dates or durations that microseconds do not hold "
+            f"exactly; got {labels.dtype}, starting with {labels[0]}. Round them, or "
+            "convert them to strings."
+        )
 
 
 def _kind(labels: Array) -> str:

@@ -1,5 +1,6 @@
 """Labels of every kind and container: which type they get, and which are the same."""
 
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -49,7 +50,11 @@ KINDS = {
     ),
     "strings that end in zero": (["ann", "ann\0"], "object", None),
     "very long strings": (["x" * 2**21, "x" * 2**21 + "y", *"ab" * 50], "object", None),
-    "dates": (np.array([DAY, DAY + 1]), "datetime64[D]", None),
+    "dates": (
+        np.array([DAY, DAY + 1]),
+        "datetime64[us]",
+        [datetime(2026, 1, 1), datetime(2026, 1, 2)],
+    ),
     "a tuple": ((3, 4), "int64", None),
     "a range": (range(3), "int64", [0, 1, 2]),
     "a tensor": (torch.tensor([BIG + 1, 3]), "int64", None),
@@ -267,3 +272,38 @@ def test_only_floats_joined_first_stay_floats(first, second, dtype):
     kind = float if dtype == "float64" else int
     assert [type(value) for value in joined.tolist()] == [kind] * 3
     assert joined.tolist() == [*first.tolist(), *second.tolist()]
+
+
+@pytest.mark.parametrize("unit", ["D", "h", "s", "ms", "us", "ns"])
+def test_dates_are_the_same_in_every_unit(unit):
+    wanted = np.array([DAY, DAY + 1], dtype="datetime64[us]")
+    dates = wanted.astype(f"datetime64[{unit}]")
+    assert as_labels(dates).dtype == "datetime64[us]"
+    assert right_answers(dates, wanted, wanted).tolist() == [True, True]
+    assert label_keys(dates) == [datetime(2026, 1, 1), datetime(2026, 1, 2)]
+    gaps = np.array([1, 2], dtype="timedelta64[D]").astype(f"timedelta64[{unit}]")
+    assert as_labels(gaps).tolist() == [timedelta(1), timedelta(2)]
+
+
+@pytest.mark.parametrize(
+    "day",
+    [DAY, np.datetime64(DAY, "ns"), pd.Timestamp(DAY), date(2026, 1, 1)],
+    ids=["days", "ns", "pandas", "date"],
+)
+def test_a_date_of_every_type_has_one_key(day):
+    keys = label_keys(np.array([day, 0], dtype=object))
+    assert keys[0] == datetime(2026, 1, 1)
+    assert hash(keys[0]) == hash(datetime(2026, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([0, 1], dtype="datetime64[ns]"),
+        np.array([0, 2**62], dtype="datetime64[D]"),
+        np.array([1, 2], dtype="timedelta64[ns]"),
+    ],
+)
+def test_dates_that_microseconds_lose_are_refused(labels):
+    with pytest.raises(ValueError, match=r"microseconds do not hold exactly; got"):
+        as_labels(labels)

@@ -150,3 +150,23 @@ def test_all_calls_refuse_the_same_labels(two, message, models, halves):
     for call in calls:
         with pytest.raises(ValueError, match=message):
             call()
+
+
+@pytest.mark.parametrize("unknown", [None, "unknown"])
+def test_dates_are_classes_in_every_unit(halves, unknown):
+    X, _, y, _ = halves
+    days = pd.to_datetime(["2020-01-01", "2021-01-01", "2022-01-01"])
+    model = quick_classifier(max_epochs=1, unknown_label=unknown).fit(X, days[y])
+    model.set_threshold(-1e9, task="identification")
+    accuracy = np.mean(model.predict(X) == days[y].to_numpy())
+    for unit in ("D", "s", "ns"):
+        true = days[y].to_numpy().astype(f"datetime64[{unit}]")
+        assert model.score(X, true) == accuracy > 0.5
+        assert model.score(X, pd.Series(true)) == accuracy
+    with pytest.raises(ValueError, match=r"not enrolled: \[.*2019.* 3 classes .*2020"):
+        model.forget(np.array(["2019-05-01"], dtype="datetime64[ns]"))
+    model.set_threshold(1e9, task="identification")
+    model.enroll(X[:1] + 50, np.datetime64("2023-01-01", "D"))
+    assert model.classes_.dtype == "datetime64[us]"
+    model.forget([pd.Timestamp("2020-01-01")]).forget(np.datetime64("2021-01-01", "ns"))
+    assert [day.year for day in model.classes_.tolist()] == [2022, 2023]

@@ -140,7 +140,7 @@ class TestUnknown:
         assert model.set_threshold(**NOBODY).predict(halves[1]).tolist() == [label] * 75
         assert set(
             model.set_threshold(-1e9, task="identification").predict(halves[1]).tolist()
-        ) <= set(days.tolist())
+        ) <= set(days.astype("datetime64[us]").tolist())
 
     def test_names_in_long_and_short(self, halves):
         names = np.array(["a", "b", "c"])
