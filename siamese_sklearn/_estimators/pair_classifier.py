@@ -20,7 +20,7 @@ from siamese_sklearn._checks import check_integer, check_number, check_option, w
 from siamese_sklearn._estimators.accuracy import accuracy
 from siamese_sklearn._estimators.base import SiameseBase
 from siamese_sklearn._estimators.class_folds import ClassFold
-from siamese_sklearn._estimators.draft import draft_of
+from siamese_sklearn._estimators.draft import draft_of, snapshot_of
 from siamese_sklearn._estimators.gallery import Gallery
 from siamese_sklearn._estimators.holdout import (
     check_both_kinds,
@@ -105,16 +105,17 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         A pair counts as the same if its score is at least this value.
     identification_threshold_ : float
         With `unknown_label`, `predict` names a row if its best score is at least this
-        value. `fit` chooses it so that 1% of the held-out rows are named when the
-        references of their own class are missing. Real strangers are named more often,
-        see `calibrate_threshold`. It is chosen again whenever the gallery changes.
+        value. `fit` chooses it for 1% of strangers named, on held-out rows whose
+        references are taken away, see `calibrate_threshold`. It is chosen again
+        whenever the gallery changes.
         Equal to ``threshold_`` where there was nothing to choose it on: after a fit on
         `Pairs`, and for networks without embeddings.
     threshold_report_ : object
         The error rates that the threshold chosen last has on the data it was chosen on:
         after `fit` those of held-out pairs, after `calibrate_threshold` those of its
-        data. Printed, it is a summary with 95% intervals; ``table`` is a data frame,
-        ``rates`` a tuple.
+        data, with the gallery of then. Printed, it is a summary with 95% intervals;
+        ``table`` is a data frame, ``rates`` a tuple. A threshold that `set_threshold`
+        has set has none.
     reference_ids_ : ndarray of shape (n_references,)
         What identifies each enrolled reference, see `enroll`.
     reference_labels_ : ndarray of shape (n_references,)
@@ -433,6 +434,7 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
             check_number(
                 "confidence", confidence, low=0, high=1, low_open=True, high_open=True
             )
+            check_number("target", 0 if target is None else target, low=0, high=1)
         if strategy == "fpir":
             return self._calibrate_identification(X, y, target, strangers, confidence)
         if strangers is not None:
@@ -640,13 +642,14 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         check_is_fitted(self)
         if isinstance(X, Sides):
             return (self.decision_function(X) >= 0).astype(np.int64)
-        gallery, rows = self._enrolled(), check_rows(self, X, reset=False)
+        view = snapshot_of(self)
+        gallery, rows = view._enrolled(), check_rows(view, X, reset=False)
         with threads(self.n_threads):
-            best, score = self._nearest_class(gallery, self._scorer.codes(rows, 0))
+            best, score = view._nearest_class(gallery, view._scorer.codes(rows, 0))
         labels: Array = gallery.classes[best]
-        if self.unknown_label is not None:
-            is_unknown = score < self.identification_threshold_
-            labels = with_unknown(labels, is_unknown, self.unknown_label)
+        if view.unknown_label is not None:
+            is_unknown = score < view.identification_threshold_
+            labels = with_unknown(labels, is_unknown, view.unknown_label)
         return in_namespace_of(X, labels)
 
     def kneighbors(
@@ -688,16 +691,17 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         >>> ids
         array([['new', 2]], dtype=object)
         """
-        check_integer("n_neighbors", n_neighbors, low=1)
-        gallery, rows = self._enrolled(), check_rows(self, X, reset=False)
+        n_neighbors = check_integer("n_neighbors", n_neighbors, low=1)
+        view = snapshot_of(self)
+        gallery, rows = view._enrolled(), check_rows(view, X, reset=False)
         if n_neighbors > len(gallery):
             raise ValueError(
                 f"`n_neighbors`={n_neighbors} is more than the number of enrolled "
                 f"references, {len(gallery)}."
             )
         with threads(self.n_threads):
-            scorer = self._scorer
-            places, scores = self._nearest_references(
+            scorer = view._scorer
+            places, scores = view._nearest_references(
                 gallery, scorer.codes(rows, 0), n_neighbors
             )
         ids = in_namespace_of(X, gallery.ids[places])
@@ -754,13 +758,14 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
             logit = self._threshold.logit(self.pair_score(X))
             logits = np.stack([np.zeros_like(logit), logit], axis=1)
             return np.asarray(softmax(logits, axis=1))
-        scores = self._class_scores(X)
-        if self.unknown_label is not None:
+        view = snapshot_of(self)
+        scores = view._class_scores(X)
+        if view.unknown_label is not None:
             # "unknown" scores the threshold, as if it were one more class
-            stranger = np.full((len(scores), 1), self.identification_threshold_)
+            stranger = np.full((len(scores), 1), view.identification_threshold_)
             scores = np.hstack([scores, stranger])
-        probabilities: DoubleArray = softmax(self._threshold.slope * scores, axis=1)
-        return in_namespace_of(X, probabilities[:, : len(self.classes_)])
+        probabilities: DoubleArray = softmax(view._threshold.slope * scores, axis=1)
+        return in_namespace_of(X, probabilities[:, : len(view.classes_)])
 
     def score(
         self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
@@ -793,7 +798,7 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         return make_scorer(self.net_)
 
     def _begin_fit(self) -> None:
-        self._gallery, self._n_rows = Gallery(), 0
+        self._gallery, self._n_rows, self._has_rows = Gallery(), 0, False
         self._strangers = self._identification = None
         if not self.warm_start:
             self._left_out = None
@@ -866,6 +871,7 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         if searches is not None and data.kind != "rows":
             searches = searches.embedded_by(encode)
         if data.kind == "rows":
+            self._has_rows = True
             rows, names = data.sides[0], self._class_numbers.names_of(data.target)
             ids = np.arange(self._n_rows, self._n_rows + len(names))
             codes = scorer.codes(rows, 1)
@@ -873,7 +879,8 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
             self._n_rows += len(names)
             if self._has_embedding:
                 among = held if len(held) else kept
-                given = rows[among], names[among], folds, data.target
+                trained = np.unique(names[kept])
+                given = rows[among], names[among], trained, folds, data.target
                 searches = self._searches_of_fit(*given, rng)
         if searches is not None and len(gallery):
             searches = self._shifted(searches, gallery)
@@ -893,7 +900,8 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
 
     def _class_scores(self, X: Any) -> DoubleArray:
         """Score of each class, (n, n_classes)."""
-        gallery, rows = self._enrolled(), check_rows(self, X, reset=False)
+        view = snapshot_of(self)
+        gallery, rows = view._enrolled(), check_rows(view, X, reset=False)
         with threads(self.n_threads):
-            codes = self._scorer.codes(rows, 0)
-            return gallery.class_scores(codes, *self._searched_by).astype(np.float64)
+            codes = view._scorer.codes(rows, 0)
+            return gallery.class_scores(codes, *view._searched_by).astype(np.float64)
