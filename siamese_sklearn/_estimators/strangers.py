@@ -64,7 +64,7 @@ class Trained:
             return self
         stays = [name for name in names if name in enrolled]
         digest = {_digest(name): name for name in enrolled.difference(stays)}
-        back = [digest[each] for each in gone & digest.keys()]
+        back = [digest[each] for each in sorted(gone & digest.keys())]
         left = sorted(gone - digest.keys())
         return Trained(_objects(stays + back), np.array(left, dtype=str))
 
