@@ -47,9 +47,9 @@ folds = np.random.RandomState(0).permutation(40).reshape(8, 5)[:3]
 # - **Pairs.** All pairs of the 50 test photographs: 225 show one person, 1000 show two.
 # - **People.** Five photographs of each test person are enrolled, without training.
 #   Each of the other 25 photographs claims to show each of the five people in turn, and
-#   is judged by the most similar enrolled photograph. This is closer to the paper,
-#   which compared a photograph with a model of a person, built from that person's first
-#   five photographs.
+#   is judged by that person's enrolled photographs, of which the most similar count
+#   most. This is closer to the paper, which compared a photograph with a model of a
+#   person, built from that person's first five photographs.
 
 model = SiamesePairClassifier(
     loss="exponential",
