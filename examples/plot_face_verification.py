@@ -111,8 +111,8 @@ print_row("Chopra et al. 2005, as quoted", (0, 0.01, 0.01))
 # recognize, each miss counts as 4% in "people", and folds differ more than most methods
 # do. This page runs three of the eight folds to save time. Over the first six, in one
 # run, no person was rejected at any of the three rates. Pairs of two photographs are
-# harder: the means were 6.1, 7.0 and 9.5%. A network designed for faces does better under
-# a more recent loss (see the benchmarks).
+# harder: the means were 6.1, 7.0 and 9.5%. A network designed for faces does better
+# under a more recent loss (see the benchmarks).
 
 # %%
 # The detection error tradeoff curve shows all thresholds, on axes that turn normally
