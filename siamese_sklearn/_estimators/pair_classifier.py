@@ -85,8 +85,8 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
 
     - verification (1:1), ``predict(Pairs(A, B))``: are these two the same? Returns 1
       for same and 0 for different;
-    - identification (1:N), ``predict(X)``: who is this? Returns the class of the most
-      similar enrolled references;
+    - identification (1:N), ``predict(X)``: who is this? Returns the enrolled class
+      whose references are most similar;
     - one-shot enrollment, ``enroll(X, y)``: adds new classes from a single example
       each, without training. ``forget(labels)`` removes them.
 
@@ -105,10 +105,12 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         A pair counts as the same if its score is at least this value.
     identification_threshold_ : float
         With `unknown_label`, `predict` names a row if its best score is at least this
-        value. `fit` chooses it for 1% of strangers named, on held-out rows whose
-        references are taken away, see `calibrate_threshold`. It is chosen again
-        whenever the gallery changes.
-        Equal to ``threshold_`` where there was nothing to choose it on: after a fit on
+        value. `fit` chooses it so that an estimated 1% of strangers are named. It
+        searches for held-out rows without the references of their own class, and raises
+        their scores by what its short trainings have measured, see
+        `calibrate_threshold`; without these trainings, strangers are named more often.
+        After the gallery has changed, it is chosen again when it is next needed. Equal
+        to ``threshold_`` where there was nothing to choose it on: after a fit on
         `Pairs`, and for networks without embeddings.
     threshold_report_ : object
         The error rates that the threshold chosen last has on the data it was chosen on:
