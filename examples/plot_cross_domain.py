@@ -125,14 +125,14 @@ report("pixels", shrunk.reshape(n, 64) / 255, small_test.reshape(n, 64) / 16)
 # Labels of one kind name the other
 # ---------------------------------
 #
-# ``enroll`` takes labeled references of the right-hand kind and keeps ten per class
+# ``enroll`` takes labeled references of the right-hand kind and keeps thirty per class
 # (``n_references``): central ones, spread over the clusters of the class. ``predict``
-# then names images of the left-hand kind. A hundred images of 8 x 8 pixels name all
+# then names images of the left-hand kind. Three hundred images of 8 x 8 pixels name all
 # test images of MNIST.
 
 model.enroll(small_train, y_small_train)
 accuracy = model.score(large_test, y_large_test)
-print(f"MNIST, named by 100 images of 8 x 8 pixels: accuracy {accuracy:.3f}")
+print(f"MNIST, named by 300 images of 8 x 8 pixels: accuracy {accuracy:.3f}")
 
 # %%
 # The nearest neighbor by pixels is right about half of the time, and by the shared

@@ -115,10 +115,10 @@ for name, train, test in (
 
 # %%
 # The accuracy on single images is that of identification: given images instead of
-# pairs, `predict` returns the digit of the most similar reference images, and `fit`
-# keeps ten references of each class. Half of the pairs above show the same digit, half
-# show different ones. In the histograms, pairs to the right of the threshold count as
-# the same.
+# pairs, `predict` returns the digit whose reference images are most similar, and `fit`
+# keeps thirty references of each class. Half of the pairs above show the same digit,
+# half show different ones. In the histograms, pairs to the right of the threshold count
+# as the same.
 
 figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.6), layout="constrained")
 for ax, (name, (score, same, threshold)) in zip(axes, verifiers.items(), strict=True):

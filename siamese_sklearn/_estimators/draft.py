@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["draft_of"]
+__all__ = ["draft_of", "snapshot_of"]
 
 Estimator = TypeVar("Estimator")
 
@@ -32,3 +32,14 @@ def draft_of(estimator: Estimator) -> Iterator[Estimator]:
     draft.__dict__ = dict(vars(estimator))
     yield draft
     estimator.__dict__ = draft.__dict__
+
+
+def snapshot_of(estimator: Estimator) -> Estimator:
+    """Return the estimator as it is now, whatever another thread does to it.
+
+    A draft replaces the state as a whole, so that the present one stays as it is. What
+    is set on the snapshot is set on the estimator, unless its state was replaced.
+    """
+    view = object.__new__(type(estimator))
+    view.__dict__ = estimator.__dict__
+    return view

@@ -28,7 +28,7 @@ from siamese_sklearn._typing import Array, BoolArray, FloatArray, IntArray
 from siamese_sklearn._validation import join_classes
 from siamese_sklearn.distances import Distance, RankedByEuclidean
 
-__all__ = ["Gallery", "Score", "choose_references", "joined_ids"]
+__all__ = ["Gallery", "Score", "choose_references", "joined_ids", "votes"]
 
 Score: TypeAlias = Distance | Callable[[Any, Any], FloatArray]
 
@@ -153,7 +153,7 @@ class Gallery:
         both = join_labels(self.classes, names)  # in a type that holds all of them
         is_among = np.isin(both[: len(self.classes)], both[len(self.classes) :])
         enrolled = is_among.nonzero()[0]
-        start, end = self._ends(enrolled)
+        start, end = self.ends(enrolled)
         group, number = number_within(end - start)
         kept = start[group] + number
         return replace(
@@ -213,9 +213,9 @@ class Gallery:
         is_known = ours[np.minimum(place, len(ours) - 1)] == theirs
         classes = np.insert(ours, place[~is_known], theirs[~is_known])
         number = np.searchsorted(classes, ours)  # of each old class
-        start, end = self._ends(place)
+        start, end = self.ends(place)
         end = np.where(is_known, end, start)
-        begins, ends = part._ends(np.arange(len(part.classes)))
+        begins, ends = part.ends(np.arange(len(part.classes)))
         cuts = [0, *end.tolist()], [*start.tolist(), len(self)]
         old = [slice(*cut) for cut in zip(*cuts, strict=True)]
         new = [slice(*cut) for cut in zip(begins.tolist(), ends.tolist(), strict=True)]
@@ -239,7 +239,7 @@ class Gallery:
             serials=spliced(self.serials, part.serials),
         )
 
-    def _ends(self, labels: IntArray) -> tuple[IntArray, IntArray]:
+    def ends(self, labels: IntArray) -> tuple[IntArray, IntArray]:
         """Where the references of classes start and end."""
         sides: tuple[Any, Any] = ("left", "right")
         start, end = (np.searchsorted(self.labels, labels, side) for side in sides)
@@ -429,17 +429,10 @@ class Gallery:
     def _votes(self, queries: Any, score: Score, sharpness: float) -> FloatArray:
         """Score of each class, (b, n_classes)."""
         scores = self._scores(queries, score)  # (b, m)
-        # reduceat is slow for small classes, and unnecessary for classes of one row
+        # unnecessary for classes of one row
         if len(self.classes) == len(self):
             return scores
-        size = np.bincount(self.labels)
-        first = np.cumsum(size) - size  # first reference of each class
-        best: FloatArray = np.maximum.reduceat(scores, first, axis=1)
-        if math.isinf(sharpness):
-            return best
-        below = scores - best[:, self.labels]  # at most 0
-        share = np.add.reduceat(np.exp(np.float32(sharpness) * below), first, axis=1)
-        return best + np.log(share / size).astype(np.float32) / np.float32(sharpness)
+        return votes(scores, np.bincount(self.labels), sharpness)
 
     def _scores(self, queries: Any, score: Score) -> FloatArray:
         references = self.rows if self.embeddings is None else self.embeddings
@@ -452,6 +445,30 @@ class Gallery:
             queries, references, metric=score.sklearn_metric
         )
         return -distance.astype(np.float32)
+
+
+def votes(scores: FloatArray, size: IntArray, sharpness: float) -> FloatArray:
+    """Score of each class from those of its references, as `class_scores` defines it.
+
+    Parameters
+    ----------
+    scores : array of shape (..., m)
+        The references of each class are together.
+    size : int array of shape (n_classes,)
+        How many they are; they sum to m.
+    sharpness : float
+
+    Returns
+    -------
+    array of shape (..., n_classes)
+    """
+    first = np.cumsum(size) - size
+    best: FloatArray = np.maximum.reduceat(scores, first, axis=-1)
+    if math.isinf(sharpness):
+        return best
+    below = scores - np.repeat(best, size, axis=-1)  # at most 0
+    share = np.add.reduceat(np.exp(np.float32(sharpness) * below), first, axis=-1)
+    return best + np.log(share / size).astype(np.float32) / np.float32(sharpness)
 
 
 def choose_references(

@@ -12,8 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from siamese_sklearn._checks import check_number
 from siamese_sklearn._estimators.class_folds import ClassFold
-from siamese_sklearn._estimators.class_numbers import ClassNumbers
-from siamese_sklearn._estimators.draft import draft_of
+from siamese_sklearn._estimators.draft import draft_of, snapshot_of
 from siamese_sklearn._estimators.gallery import Gallery
 from siamese_sklearn._estimators.searched import SearchesGallery
 from siamese_sklearn._estimators.strangers import (
@@ -47,7 +46,6 @@ class KeepsStrangersOut(SearchesGallery):
         classes_: Array
         input_weight_: float
         _split_seed: int
-        _class_numbers: ClassNumbers
 
     _gallery = Gallery()
     # A value that was set, or that was found by searches of strangers; None until it is
@@ -57,15 +55,17 @@ class KeepsStrangersOut(SearchesGallery):
     _strangers: StrangerSearches | None = field(default=None, init=False)
     _left_out: LeftOut | None = field(default=None, init=False)
     _report: ThresholdReport | None = field(default=None, init=False)
+    _has_rows: bool = field(default=False, init=False)  # was fitted on rows
 
     @property
     def identification_threshold_(self) -> float:
         """A row is named if its best score is at least this value."""
         check_is_fitted(self)
-        if self._identification is None:
-            self._identification = self._find_threshold()
-        value = self._identification
-        return self._threshold.value if value is None else value
+        view = snapshot_of(self)
+        if view._identification is None:
+            view._identification = view._find_threshold()
+        value = view._identification
+        return view._threshold.value if value is None else value
 
     @property
     def threshold_report_(self) -> ThresholdReport:
@@ -164,8 +164,7 @@ class KeepsStrangersOut(SearchesGallery):
     def _shifted(self, searches: StrangerSearches, gallery: Gallery) -> Any:
         if self._left_out is None:
             return searches
-        trained = self._class_numbers.names
-        return searches.shifted(gallery, *self._searched_by, trained, self._left_out)
+        return searches.shifted(gallery, *self._searched_by, self._left_out)
 
     def _find_threshold(self) -> float | None:
         if self._strangers is None or not len(self._gallery):
@@ -180,17 +179,20 @@ class KeepsStrangersOut(SearchesGallery):
             stays = self._strangers is not None and not searches.n_of_others(gallery)
             self._identification = self.identification_threshold_ if stays else None
             searches = searches.named_by(gallery.classes)
+        if self._left_out is not None:
+            self._left_out = self._left_out.named_by(gallery.classes)
         self._gallery, self._strangers = gallery, searches
-        has_only_pairs = len(gallery) == self._class_numbers.n_given == 0
+        has_only_pairs = len(gallery) == 0 and not self._has_rows
         self.classes_ = np.array([0, 1]) if has_only_pairs else gallery.classes
 
     def _searches_of_fit(
         self,
         rows: Any,
         names: Array,
+        trained: Array,
         folds: list[ClassFold],
         target: IntArray,
-        rng: Any,
+        rng: np.random.Generator,
     ) -> StrangerSearches:
         """Draw searches of strangers from held-out rows, and search those left out.
 
@@ -198,6 +200,8 @@ class KeepsStrangersOut(SearchesGallery):
         ----------
         rows, names
             Held out, and their classes.
+        trained : array
+            The classes that the network was trained on.
         folds : list of ClassFold
         target : array of int
             The classes of all rows, as integers.
@@ -205,8 +209,8 @@ class KeepsStrangersOut(SearchesGallery):
         """
         scorer = make_scorer(self.net_)
         if folds and isinstance(scorer.searched_by, Distance):
-            by = self._searched_by
             kept = self.input_weight_, self.n_references
-            self._left_out = search_left_out(folds, target, *kept, *by, rng)
+            by = self._searched_by
+            self._left_out = search_left_out(folds, target, trained, *kept, *by, rng)
         encode = partial(scorer.codes, side=0)
         return draw_searches(rows, names, _TARGET_OF_FIT, _MOST_IN_FIT, encode, rng)

@@ -20,7 +20,7 @@ from siamese_sklearn._checks import check_integer, check_number, check_option, w
 from siamese_sklearn._estimators.accuracy import accuracy
 from siamese_sklearn._estimators.base import SiameseBase
 from siamese_sklearn._estimators.class_folds import ClassFold
-from siamese_sklearn._estimators.draft import draft_of
+from siamese_sklearn._estimators.draft import draft_of, snapshot_of
 from siamese_sklearn._estimators.gallery import Gallery
 from siamese_sklearn._estimators.holdout import (
     check_both_kinds,
@@ -88,8 +88,8 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
 
     - verification (1:1), ``predict(Pairs(A, B))``: are these two the same? Returns 1
       for same and 0 for different;
-    - identification (1:N), ``predict(X)``: who is this? Returns the class of the most
-      similar enrolled references;
+    - identification (1:N), ``predict(X)``: who is this? Returns the enrolled class
+      whose references are most similar;
     - one-shot enrollment, ``enroll(X, y)``: adds new classes from a single example
       each, without training. ``forget(labels)`` removes them.
 
@@ -108,16 +108,19 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         A pair counts as the same if its score is at least this value.
     identification_threshold_ : float
         With `unknown_label`, `predict` names a row if its best score is at least this
-        value. `fit` chooses it so that 1% of the held-out rows are named when the
-        references of their own class are missing. Real strangers are named more often,
-        see `calibrate_threshold`. It is chosen again whenever the gallery changes.
-        Equal to ``threshold_`` where there was nothing to choose it on: after a fit on
+        value. `fit` chooses it so that an estimated 1% of strangers are named. It
+        searches for held-out rows without the references of their own class, and raises
+        their scores by what its short trainings have measured, see
+        `calibrate_threshold`; without these trainings, strangers are named more often.
+        After the gallery has changed, it is chosen again when it is next needed. Equal
+        to ``threshold_`` where there was nothing to choose it on: after a fit on
         `Pairs`, and for networks without embeddings.
     threshold_report_ : object
         The error rates that the threshold chosen last has on the data it was chosen on:
         after `fit` those of held-out pairs, after `calibrate_threshold` those of its
-        data. Printed, it is a summary with 95% intervals; ``table`` is a data frame,
-        ``rates`` a tuple.
+        data, with the gallery of then. Printed, it is a summary with 95% intervals;
+        ``table`` is a data frame, ``rates`` a tuple. A threshold that `set_threshold`
+        has set has none.
     reference_ids_ : ndarray of shape (n_references,)
         What identifies each enrolled reference, see `enroll`.
     reference_labels_ : ndarray of shape (n_references,)
@@ -436,6 +439,7 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
             check_number(
                 "confidence", confidence, low=0, high=1, low_open=True, high_open=True
             )
+            check_number("target", 0 if target is None else target, low=0, high=1)
         if strategy == "fpir":
             return self._calibrate_identification(X, y, target, strangers, confidence)
         if strangers is not None:
@@ -646,13 +650,14 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         check_is_fitted(self)
         if isinstance(X, Sides):
             return (self.decision_function(X) >= 0).astype(np.int64)
-        gallery, rows = self._enrolled(), check_rows(self, X, reset=False)
+        view = snapshot_of(self)
+        gallery, rows = view._enrolled(), check_rows(view, X, reset=False)
         with threads(self.n_threads):
-            best, score = self._nearest_class(gallery, self._scorer.codes(rows, 0))
+            best, score = view._nearest_class(gallery, view._scorer.codes(rows, 0))
         labels: Array = gallery.classes[best]
-        if self.unknown_label is not None:
-            is_unknown = score.astype(np.float64) < self.identification_threshold_
-            labels = with_unknown(labels, is_unknown, self.unknown_label)
+        if view.unknown_label is not None:
+            is_unknown = score.astype(np.float64) < view.identification_threshold_
+            labels = with_unknown(labels, is_unknown, view.unknown_label)
         return in_namespace_of(X, labels)
 
     def kneighbors(
@@ -694,16 +699,17 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         >>> ids
         array([['new', 2]], dtype=object)
         """
-        check_integer("n_neighbors", n_neighbors, low=1)
-        gallery, rows = self._enrolled(), check_rows(self, X, reset=False)
+        n_neighbors = check_integer("n_neighbors", n_neighbors, low=1)
+        view = snapshot_of(self)
+        gallery, rows = view._enrolled(), check_rows(view, X, reset=False)
         if n_neighbors > len(gallery):
             raise ValueError(
                 f"`n_neighbors`={n_neighbors} is more than the number of enrolled "
                 f"references, {len(gallery)}."
             )
         with threads(self.n_threads):
-            scorer = self._scorer
-            places, scores = self._nearest_references(
+            scorer = view._scorer
+            places, scores = view._nearest_references(
                 gallery, scorer.codes(rows, 0), n_neighbors
             )
         ids = in_namespace_of(X, gallery.ids[places])
@@ -760,13 +766,14 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
             logit = self._threshold.logit(self.pair_score(X))
             logits = np.stack([np.zeros_like(logit), logit], axis=1)
             return np.asarray(softmax(logits, axis=1))
-        scores = self._class_scores(X)
-        if self.unknown_label is not None:
+        view = snapshot_of(self)
+        scores = view._class_scores(X)
+        if view.unknown_label is not None:
             # "unknown" scores the threshold, as if it were one more class
-            stranger = np.full((len(scores), 1), self.identification_threshold_)
+            stranger = np.full((len(scores), 1), view.identification_threshold_)
             scores = np.hstack([scores, stranger])
-        probabilities: DoubleArray = softmax(self._threshold.slope * scores, axis=1)
-        return in_namespace_of(X, probabilities[:, : len(self.classes_)])
+        probabilities: DoubleArray = softmax(view._threshold.slope * scores, axis=1)
+        return in_namespace_of(X, probabilities[:, : len(view.classes_)])
 
     def score(
         self, X: Any, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None
@@ -799,7 +806,7 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         return make_scorer(self.net_)
 
     def _begin_fit(self) -> None:
-        self._gallery, self._n_rows = Gallery(), 0
+        self._gallery, self._n_rows, self._has_rows = Gallery(), 0, False
         self._strangers = self._identification = None
         if not self.warm_start:
             self._left_out = None
@@ -874,6 +881,7 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
         if searches is not None and data.kind != "rows":
             searches = searches.embedded_by(encode)
         if data.kind == "rows":
+            self._has_rows = True
             rows, names = data.sides[0], self._class_numbers.names_of(data.target)
             ids = numbered_ids(self._n_rows, len(names))
             codes = scorer.codes(rows, 1)
@@ -881,7 +889,8 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
             self._n_rows += len(names)
             if self._has_embedding:
                 among = held if len(held) else kept
-                given = rows[among], names[among], folds, data.target
+                trained = np.unique(names[kept])
+                given = rows[among], names[among], trained, folds, data.target
                 searches = self._searches_of_fit(*given, rng)
         if searches is not None and len(gallery):
             searches = self._shifted(searches, gallery)
@@ -901,7 +910,8 @@ class SiamesePairClassifier(KeepsStrangersOut, ClassifierMixin, SiameseBase):
 
     def _class_scores(self, X: Any) -> DoubleArray:
         """Score of each class, (n, n_classes)."""
-        gallery, rows = self._enrolled(), check_rows(self, X, reset=False)
+        view = snapshot_of(self)
+        gallery, rows = view._enrolled(), check_rows(view, X, reset=False)
         with threads(self.n_threads):
-            codes = self._scorer.codes(rows, 0)
-            return gallery.class_scores(codes, *self._searched_by).astype(np.float64)
+            codes = view._scorer.codes(rows, 0)
+            return gallery.class_scores(codes, *view._searched_by).astype(np.float64)

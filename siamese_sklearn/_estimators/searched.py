@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
-from siamese_sklearn._estimators.gallery import Gallery
+from siamese_sklearn._estimators.gallery import Gallery, votes
 from siamese_sklearn._estimators.parameters import search_parameter
+from siamese_sklearn._grouping import number_within
 from siamese_sklearn._net import Scorer, make_scorer
 from siamese_sklearn._typing import FloatArray, IntArray
 from siamese_sklearn.calibration import Threshold
 from siamese_sklearn.distances import RankedByEuclidean
-from siamese_sklearn.search._resolve import SearchLike, make_search
+from siamese_sklearn.search._resolve import SearchLike, check_search, make_search
 
 __all__ = ["SearchedGallery", "SearchesGallery", "image_of", "n_candidates"]
 
-_MAX_VOTERS = 50  # references that a search finds for a query
+_MAX_FOUND = 50  # references, whose classes are compared
+_PAIRS_AT_ONCE = 2**18  # of a query and a reference
 _MIN_CANDIDATES = 100  # where the order of the search is not that of the scores
 
 
@@ -44,23 +47,16 @@ class SearchesGallery:
     def _nearest_class(self, gallery: Gallery, codes: Any) -> tuple[IntArray, Any]:
         """Find number and score of the best class of each query, each (n,).
 
-        If the search is not the exact one, only the references that it finds vote.
+        If the search is not the exact one, the classes of the nearest references that
+        it finds are compared.
         """
+        by, sharpness = self._searched_by
         if self._is_exact(gallery):
-            return gallery.nearest(codes, *self._searched_by)
-        n_voters = min(_MAX_VOTERS, len(gallery))
-        places, scores = self._nearest_references(gallery, codes, n_voters)
-        labels, sharpness = gallery.labels[places], self._threshold.slope
-        size = np.bincount(gallery.labels)[labels]  # (n, n_voters), of their classes
-        peak = scores[:, :1]
-        share = np.exp(np.float32(sharpness) * (scores - peak)) / size
-        vote = np.zeros_like(share)
-        for other, part in zip(labels.T, share.T, strict=True):
-            vote += np.where(labels == other[:, None], part[:, None], 0)
-        best = vote.argmax(axis=1)[:, None]
-        won = np.take_along_axis(vote, best, axis=1)
-        score = (peak + np.log(won) / np.float32(sharpness)).astype(np.float32)
-        return np.take_along_axis(labels, best, axis=1)[:, 0], score[:, 0]
+            return gallery.nearest(codes, by, sharpness)
+        n_found = min(_MAX_FOUND, len(gallery))
+        places, _ = self._nearest_references(gallery, codes, n_found)
+        scorer = make_scorer(self.net_)
+        return _best_of(gallery.labels[places], gallery, codes, scorer, sharpness)
 
     def _nearest_references(
         self, gallery: Gallery, codes: Any, n_neighbors: int
@@ -71,12 +67,17 @@ class SearchesGallery:
             return gallery.nearest_references(codes, n_neighbors, scorer.searched_by)
         searched = self._searched
         if searched is None or not searched.can_follow(gallery, self.search):
+            check_search("search", self.search)
             searched = SearchedGallery(self.search, scorer, gallery)
-        self._searched = None  # if anything fails, it is built again
-        searched.follow(gallery, scorer)
-        found = searched.nearest_references(codes, n_neighbors, scorer)
         self._searched = searched
-        return found
+        try:
+            with searched.lock:
+                if not searched.holds(gallery):
+                    searched.follow(gallery, scorer)
+                return searched.nearest_references(codes, n_neighbors, scorer)
+        except BaseException:
+            self._searched = None  # it is built again
+            raise
 
     def _is_exact(self, gallery: Gallery) -> bool:
         is_named = isinstance(self.search, str) and self.search == "exact"
@@ -106,6 +107,11 @@ class SearchedGallery:
         self._serials = gallery.serials.copy()  # of each number of the search
         self._gallery = gallery
         self._place = np.arange(len(gallery))  # of each number
+        self.lock = threading.Lock()
+
+    def holds(self, gallery: Gallery) -> bool:
+        """Whether it has the references of this very gallery."""
+        return gallery is self._gallery
 
     def can_follow(self, gallery: Gallery, search: SearchLike) -> bool:
         """Whether the gallery has grown out of the one that is held."""
@@ -113,8 +119,6 @@ class SearchedGallery:
 
     def follow(self, gallery: Gallery, scorer: Scorer) -> None:
         """Remove and add what `gallery` differs in."""
-        if gallery is self._gallery:
-            return
         stays = np.zeros(gallery.next_serial, dtype=bool)
         stays[gallery.serials] = True
         held = self._place >= 0
@@ -147,6 +151,41 @@ class SearchedGallery:
             np.take_along_axis(places, best, axis=1),
             np.take_along_axis(scores, best, axis=1),
         )
+
+
+def _best_of(
+    labels: IntArray, gallery: Gallery, codes: Any, scorer: Scorer, sharpness: float
+) -> tuple[IntArray, FloatArray]:
+    """Find the best of some classes for each query, by the votes of all references.
+
+    Parameters
+    ----------
+    labels : int array of shape (n, n_found)
+        Numbers of the classes to compare.
+    gallery, codes, scorer, sharpness
+
+    Returns
+    -------
+    best, score : arrays of shape (n,)
+    """
+    n, size = len(labels), np.bincount(gallery.labels)
+    best, score = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.float32)
+    step = max(_PAIRS_AT_ONCE // max(size[labels].sum(axis=1).max(initial=1), 1), 1)
+    for start in range(0, n, step):
+        part = labels[start : start + step]
+        row = np.arange(start, start + len(part))[:, None]
+        keys = np.unique(row * len(size) + part)
+        row, label = keys // len(size), keys % len(size)  # each class once in a query
+        begin, end = gallery.ends(label)
+        group, number = number_within(end - begin)
+        scores = scorer.pairs(
+            codes, gallery.embeddings, row[group], begin[group] + number
+        )
+        voted = votes(scores, size[label], sharpness)
+        order = np.lexsort((label, -voted, row))  # of equal votes, the first class
+        won = order[np.unique(row[order], return_index=True)[1]]
+        best[row[won]], score[row[won]] = label[won], voted[won]
+    return best, score
 
 
 def image_of(scorer: Scorer, embeddings: Any) -> FloatArray:

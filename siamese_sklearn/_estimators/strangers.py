@@ -23,6 +23,7 @@ from siamese_sklearn.distances import Distance
 __all__ = [
     "LeftOut",
     "StrangerSearches",
+    "Trained",
     "check_strangers",
     "draw_searches",
     "search_left_out",
@@ -33,19 +34,62 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
+class Trained:
+    """The classes that a network was trained on.
+
+    Attributes
+    ----------
+    names : array of shape (n,)
+        Those that are enrolled.
+    gone : array of str
+        Digests of the names of the others, so that no name of a class is left that is
+        forgotten.
+    """
+
+    names: Array = field(default_factory=lambda: np.empty(0))
+    gone: Array = field(default_factory=lambda: np.empty(0, dtype=str))
+
+    def marks(self, names: Array) -> BoolArray:
+        """Whether each name is that of an enrolled class of these."""
+        known = set(self.names.tolist())
+        return np.array([name in known for name in names.tolist()], dtype=bool)
+
+    def named_by(self, classes: Array) -> Trained:
+        """Return the same classes, with the names of `classes` only."""
+        enrolled = set(classes.tolist())
+        names = self.names.tolist()
+        gone = {_digest(name) for name in names if name not in enrolled}
+        gone |= set(self.gone.tolist())
+        if not gone:
+            return self
+        stays = [name for name in names if name in enrolled]
+        digest = {_digest(name): name for name in enrolled.difference(stays)}
+        back = [digest[each] for each in sorted(gone & digest.keys())]
+        left = sorted(gone - digest.keys())
+        return Trained(_objects(stays + back), np.array(left, dtype=str))
+
+
+@dataclass(frozen=True, eq=False)
 class LeftOut:
     """Classes left out of brief trainings, as strangers among the others.
 
     Attributes
     ----------
+    trained : Trained
+        The classes of the whole training.
     scores : float32 array of shape (n,)
         Score of the best class, for each row of a class left out.
     n_classes : float
         Mean number of classes that it was searched for among.
     """
 
+    trained: Trained
     scores: FloatArray
     n_classes: float
+
+    def named_by(self, classes: Array) -> LeftOut:
+        """Return the same, with the names of `classes` only."""
+        return replace(self, trained=self.trained.named_by(classes))
 
     def threshold(self, target: float, n_classes: int) -> float:
         """Threshold at which a fraction `target` of strangers is named.
@@ -60,6 +104,7 @@ class LeftOut:
 def search_left_out(
     folds: list[ClassFold],
     target: IntArray,
+    trained: Array,
     weight: float,
     n_references: int | None,
     distance: Distance,
@@ -74,6 +119,8 @@ def search_left_out(
         At least one.
     target : array of shape (n,)
         Classes as integers from 0, of all rows.
+    trained : array of shape (n_classes,)
+        Names of the classes of the whole training.
     weight : float
         Share of the squared distances that comes from the input.
     n_references : int or None
@@ -90,7 +137,8 @@ def search_left_out(
         gallery = Gallery().extended(known, known, names, n_references, rng)
         scores.append(gallery.nearest(out, distance, sharpness)[1])
         n_classes.append(len(gallery.classes))
-    return LeftOut(np.concatenate(scores), float(np.mean(n_classes)))
+    mean = float(np.mean(n_classes))
+    return LeftOut(Trained(trained), np.concatenate(scores), mean)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +166,8 @@ class StrangerSearches:
         What is searched for.
     digests : array of shape (n,), default=None
         Of the names of classes that are not enrolled; empty strings for others.
-    trained : array of str or int
-        The classes of training that are enrolled.
+    trained : Trained
+        The classes of training.
     is_trained : bool array of shape (n,), default=None
         Whether the search is of a class of training; None for none.
     shift : float
@@ -131,7 +179,7 @@ class StrangerSearches:
     target: float
     codes: Any
     digests: Array | None = None
-    trained: Array = field(default_factory=lambda: np.empty(0))
+    trained: Trained = field(default_factory=Trained)
     is_trained: BoolArray | None = None
     shift: float = 0.0
 
@@ -157,8 +205,7 @@ class StrangerSearches:
         """Return the same searches with the names of `classes` only."""
         enrolled = classes.tolist()
         known, names = set(enrolled), self.names.tolist()
-        stays = np.array([name in known for name in self.trained.tolist()], dtype=bool)
-        found = replace(self, trained=self.trained[stays])
+        found = replace(self, trained=self.trained.named_by(classes))
         if self.digests is None and known.issuperset(names):
             return found
         digests = [""] * len(names) if self.digests is None else self.digests.tolist()
@@ -176,29 +223,19 @@ class StrangerSearches:
         return replace(self, codes=encode(self.rows))
 
     def shifted(
-        self,
-        gallery: Gallery,
-        score: Score,
-        sharpness: float,
-        trained: Array,
-        left_out: LeftOut,
+        self, gallery: Gallery, score: Score, sharpness: float, left_out: LeftOut
     ) -> StrangerSearches:
-        """Return the same searches, as severe as those of classes left out.
-
-        Among the classes of training, they then have the same threshold.
+        """Return the same searches, at least as severe as those of classes left out.
 
         Parameters
         ----------
         gallery : Gallery
         score, sharpness
             As in `Gallery.class_scores`.
-        trained : array of shape (n_classes,)
-            The classes of training.
         left_out : LeftOut
         """
-        known = set(trained.tolist())
-        ours = np.array([name in known for name in self.names.tolist()], dtype=bool)
-        found = replace(self, trained=trained, is_trained=ours)
+        ours = left_out.trained.marks(self.names)
+        found = replace(self, trained=left_out.trained, is_trained=ours)
         among, _ = found._parts(gallery)
         if not ours.any() or len(among.classes) < 2:
             return found
@@ -206,7 +243,7 @@ class StrangerSearches:
         best = among.best_of_others(codes, names, score, sharpness)
         usual = threshold_at_rate(best[best > -np.inf], self.target)
         wanted = left_out.threshold(self.target, len(among.classes))
-        return replace(found, shift=wanted - usual)
+        return replace(found, shift=max(wanted - usual, 0.0))
 
     def best_scores(
         self, gallery: Gallery, score: Score, sharpness: float
@@ -231,9 +268,8 @@ class StrangerSearches:
 
     def _parts(self, gallery: Gallery) -> tuple[Gallery, Gallery]:
         """Split a gallery into classes of training and others."""
-        trained, enrolled = set(self.trained.tolist()), gallery.classes.tolist()
-        known = [name for name in enrolled if name in trained]
-        new = [name for name in enrolled if name not in trained]
+        ours = self.trained.marks(gallery.classes)
+        known, new = gallery.classes[ours], gallery.classes[~ours]
         return gallery.without(new), gallery.without(known)
 
 

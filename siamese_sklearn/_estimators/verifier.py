@@ -14,11 +14,14 @@ __all__ = ["copy_for_pairs"]
 
 
 def copy_for_pairs(classifier: Any) -> Any:
-    """Return a copy with the same network and thresholds, as if fitted on pairs."""
+    """Return a copy with the same network and thresholds, as if fitted on pairs.
+
+    The network is shared, because a later fit replaces it and does not change it.
+    """
     alone = copy.copy(classifier)
-    alone.net_ = copy.deepcopy(classifier.net_)
     alone._gallery, alone._class_numbers = Gallery(), ClassNumbers()
     alone._identification = classifier.identification_threshold_
     alone._strangers = alone._left_out = None
+    alone._has_rows = False
     alone.classes_ = np.array([0, 1])
     return alone

@@ -59,7 +59,7 @@ def effective_number(
     variance = _jackknife_variance(error, member, len(number))
     excess = max(variance / independent, 1.0) if independent > 0 else 1.0
     few = float(t.ppf(0.975, max(n - 1, 1)) / t.ppf(0.975, len(number) - 1))
-    return max(n / excess * few**2, 1.0)
+    return min(max(n / excess * few**2, 1.0), float(n))
 
 
 def _jackknife_variance(error: BoolArray, member: IntArray, n_classes: int) -> float:

@@ -33,13 +33,14 @@ _LEFT_OUT = {
             "net_params",
             "optimizer",
             "sampler",
+            "search",
         )
     },
     "_metadata_request": "the metadata requests",
 }
 
 # Built again instead of stored.
-_BUILT = ("net_", "history_", "_built_with")
+_BUILT = ("net_", "history_", "_built_with", "_searched")
 
 _PACKAGES = ("numpy", "scikit-learn", "scipy", "skorch", "torch")
 
@@ -56,9 +57,9 @@ def save(
       trains on starts with a new one.
     - Code: a `tower`, `loss` or `head` of your own type. Their weights are in the file;
       pass them to `load` again.
-    - `augment`, `callbacks`, `lr_schedule`, `net_params`, `optimizer` and `sampler`,
-      where they contain functions or objects of other packages. A warning names what is
-      left out; before you train a loaded model, set it again by `set_params`.
+    - `augment`, `callbacks`, `lr_schedule`, `net_params`, `optimizer`, `sampler` and
+      `search`, where they contain functions or objects of other packages. A warning
+      names what is left out; set it again by `set_params`.
 
     Parameters
     ----------

@@ -14,13 +14,14 @@ from scipy import sparse
 
 from siamese_sklearn._estimators.class_numbers import ClassNumbers
 from siamese_sklearn._estimators.gallery import Gallery
-from siamese_sklearn._estimators.strangers import LeftOut, StrangerSearches
+from siamese_sklearn._estimators.strangers import LeftOut, StrangerSearches, Trained
 from siamese_sklearn._estimators.threshold_report import ErrorRate, ThresholdReport
 from siamese_sklearn._typing import Array
 from siamese_sklearn._validation import RightSide
 from siamese_sklearn.augmentation import ImageAugmenter
 from siamese_sklearn.calibration import Threshold
 from siamese_sklearn.losses import LOSSES
+from siamese_sklearn.search import ApproximateSearch
 from siamese_sklearn.towers import TOWERS
 
 __all__ = ["Decoder", "Encoder", "NotStorableError"]
@@ -30,11 +31,13 @@ _CLASSES: dict[str, type[Any]] = {
     **{cls.__name__: cls for cls in (*LOSSES.values(), *TOWERS.values())},
     **{cls.__name__: cls for cls in (ImageAugmenter, ClassNumbers, Gallery)},
     "LeftOut": LeftOut,
+    "Trained": Trained,
     "StrangerSearches": StrangerSearches,
     "Threshold": Threshold,
     "ThresholdReport": ThresholdReport,
     "ErrorRate": ErrorRate,
     "RightSide": RightSide,
+    "ApproximateSearch": ApproximateSearch,
 }
 _NAMES = {cls: name for name, cls in _CLASSES.items()}
 

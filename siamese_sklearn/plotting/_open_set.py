@@ -126,8 +126,8 @@ class OpenSetDisplay:
         y : array-like of shape (n,)
             The class of each row. A label that is not in ``classes_`` is that of a
             stranger. If there is none, each row also counts as a stranger's, scored
-            against the other classes only; that is optimistic, because the network was
-            trained on these classes.
+            against the other classes only; that is optimistic for classes of training,
+            which the network has learned to tell apart.
         name
             As in the class.
         ax, **kwargs

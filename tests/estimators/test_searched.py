@@ -197,3 +197,31 @@ def test_the_exact_search_is_built_once(monkeypatch):
     assert pickle.dumps(gallery) == before
     gallery.without(3).nearest(rows, DISTANCES["cosine"])
     assert made == [9, 8]
+
+
+def test_all_references_of_the_classes_found_vote():
+    """Of 4 classes with 300 references each, 50 references are found."""
+    draw = np.random.default_rng(0)
+    y = np.arange(1600) % 4
+    X = (draw.normal(size=(1600, 5)) + y[:, None]).astype(np.float32)
+    options = {"n_references": 300, "unknown_label": -1, "max_epochs": 1}
+    exact = quick_classifier(**options).fit(X[:1400], y[:1400])
+    exact.calibrate_threshold(X[1400:], y[1400:], strategy="fpir", target=0.3)
+    other = copy.deepcopy(exact).set_params(search=ExactSearch())
+    answer = exact.predict(X[1400:])
+    np.testing.assert_array_equal(other.predict(X[1400:]), answer)
+    assert 0 < np.mean(answer == -1) < 1
+
+
+def test_a_search_that_is_none_is_said_at_the_query(fitted, digits):
+    model = fitted().set_params(search="exakt")
+    with pytest.raises(ValueError, match="`search` must be one of"):
+        model.predict(digits[0][:2])
+
+
+def test_queries_of_a_gallery_that_stays_build_one_search(fitted, digits):
+    search = Counting()
+    model = fitted(search=search)
+    for _ in range(3):
+        model.predict(digits[0][:4])
+    assert model._searched._search.fitted == [len(model.reference_ids_)]

@@ -16,10 +16,13 @@ from siamese_sklearn._estimators.gallery import Gallery
 from siamese_sklearn._estimators.strangers import (
     LeftOut,
     StrangerSearches,
+    Trained,
     search_left_out,
 )
 from siamese_sklearn.calibration import threshold_at_rate
 from siamese_sklearn.distances import Euclidean
+
+CLASSES = np.arange(3)
 
 
 def rng(seed=0):
@@ -49,6 +52,7 @@ class TestLeftOut:
         found = search_left_out(
             folds,
             target,
+            CLASSES,
             0.2,
             None,
             Euclidean(),
@@ -71,7 +75,9 @@ class TestLeftOut:
         codes = normal(60, 3)
         fold = ClassFold(known, out, codes[known], codes[out], width=1)
         few, many = (
-            search_left_out([fold], target, 0.5, n, Euclidean(), math.inf, rng())
+            search_left_out(
+                [fold], target, CLASSES, 0.5, n, Euclidean(), math.inf, rng()
+            )
             for n in (2, None)
         )
         assert np.all(few.scores <= many.scores)
@@ -106,18 +112,17 @@ class TestShift:
         asked = draw.integers(0, 5, size=20)
         codes = normal(20, 2, seed=seed + 1)
         searches = StrangerSearches(codes, asked, target, codes)
-        left_out = LeftOut(normal(30, seed=seed + 2), 2.0)
+        left_out = LeftOut(Trained(CLASSES), normal(30, seed=seed + 2), 2.0)
         assume(np.isin(asked, trained).any())
-        found = searches.shifted(
-            gallery, Euclidean(), math.inf, np.array(trained), left_out
-        )
+        found = searches.shifted(gallery, Euclidean(), math.inf, left_out)
 
         among = gallery.without(list(range(3, 3 + n_new)))
         ours = np.isin(asked, trained)
         usual = threshold_at_rate(
             naive_best(searches, among, 0.0, trained)[ours], target
         )
-        shift = threshold_at_rate(left_out.scores, target * 2 / 3) - usual
+        wanted = threshold_at_rate(left_out.scores, target * 2 / 3)
+        shift = max(wanted - usual, 0)
         assert found.shift == pytest.approx(shift, abs=1e-4)
         best = naive_best(searches, gallery, shift, trained)
         np.testing.assert_allclose(
@@ -131,20 +136,38 @@ class TestShift:
         names = np.repeat(np.arange(4), 3)
         gallery = gallery_of(normal(12, 2), names)
         codes, asked = normal(50, 2, seed=1), np.arange(50) % 4
-        left_out = LeftOut(normal(200, seed=2), 3.0)
+        left_out = LeftOut(Trained(np.arange(4)), normal(200, seed=2) + 5, 3.0)
         searches = StrangerSearches(codes, asked, target, codes)
-        found = searches.shifted(gallery, Euclidean(), math.inf, np.arange(4), left_out)
+        found = searches.shifted(gallery, Euclidean(), math.inf, left_out)
         wanted = threshold_at_rate(left_out.scores, target * 3 / 4)
         assert found.threshold(gallery, Euclidean(), math.inf) == pytest.approx(
             wanted, abs=1e-5
         )
 
+    def test_searches_that_are_severe_enough_stay(self):
+        gallery = gallery_of(normal(12, 2), np.repeat(np.arange(4), 3))
+        codes, asked = normal(50, 2, seed=1), np.arange(50) % 4
+        left_out = LeftOut(Trained(np.arange(4)), normal(200, seed=2) - 9, 3.0)
+        searches = StrangerSearches(codes, asked, 0.1, codes)
+        assert searches.shifted(gallery, Euclidean(), math.inf, left_out).shift == 0
+
+    def test_a_class_that_is_forgotten_and_enrolled_again_is_known_again(self):
+        names = np.array(["ann", "bo", "cy"])
+        trained = Trained(names).named_by(names[[0, 2]])
+        assert trained.names.tolist() == ["ann", "cy"]
+        assert len(trained.gone) == 1
+        assert "bo" not in str(trained.gone)
+        assert trained.marks(names).tolist() == [True, False, True]
+        again = trained.named_by(np.array(["ann", "bo", "eve"]))
+        assert again.marks(np.array(["bo", "cy", "eve"])).tolist() == [1, 0, 0]
+        assert len(again.gone) == 1
+
     def test_strangers_and_newcomers_are_not_shifted(self):
         gallery = gallery_of(normal(6, 2), np.repeat(np.arange(3), 2))
         codes, asked = normal(9, 2, seed=1), np.full(9, None, dtype=object)
-        left_out = LeftOut(normal(30, seed=2), 3.0)
+        left_out = LeftOut(Trained(CLASSES), normal(30, seed=2), 3.0)
         searches = StrangerSearches(codes, asked, 0.1, codes)
-        found = searches.shifted(gallery, Euclidean(), math.inf, np.arange(3), left_out)
+        found = searches.shifted(gallery, Euclidean(), math.inf, left_out)
         assert found.shift == 0
         np.testing.assert_array_equal(
             found.best_scores(gallery, Euclidean(), math.inf),
@@ -175,10 +198,20 @@ class TestDoor:
         assert np.mean(model.predict(B) == yb) >= 0.6
 
     @pytest.mark.slow
+    def test_who_is_forgotten_and_comes_back_does_not_open_the_door(self, door):
+        model, B, yb, strangers = copy.deepcopy(door)
+        model.calibrate_threshold(B, yb, strategy="fpir", target=0.01)
+        rows, names = model._gallery.rows, model.reference_labels_
+        model.set_params(unknown_label=None)  # without warnings of confusions
+        model.forget(range(8)).enroll(rows[names < 8], names[names < 8])
+        model.set_params(unknown_label=-1)
+        assert np.mean(model.predict(strangers) != -1) <= 0.1
+
+    @pytest.mark.slow
     def test_training_goes_on_with_the_same_strangers(self, door):
         model, B, yb, strangers = copy.deepcopy(door)
-        before = model._left_out
+        before = model._left_out.scores
         model.partial_fit(B, yb)
-        assert model._left_out is before
+        assert model._left_out.scores is before
         assert np.mean(model.predict(strangers) != -1) <= 0.1
         assert model.fit(B[yb < 3], yb[yb < 3])._left_out is None  # too few classes

@@ -14,6 +14,7 @@ import sklearn
 import torch
 from scipy import sparse
 from sklearn.exceptions import NotFittedError
+from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import LRScheduler
@@ -32,6 +33,7 @@ from siamese_sklearn import (
 from siamese_sklearn.augmentation import ImageAugmenter
 from siamese_sklearn.losses import LOSSES, BinaryCrossEntropyLoss
 from siamese_sklearn.persistence import load, save
+from siamese_sklearn.search import ApproximateSearch
 from siamese_sklearn.towers import TOWERS, TowerSpec
 
 WIDE = {"n_components": 8}  # so that a part comes from the input
@@ -538,3 +540,24 @@ class TestWriting:
         before = torch.random.get_rng_state()
         load(path)
         assert torch.equal(torch.random.get_rng_state(), before)
+
+
+class TestSearch:
+    def test_a_model_that_was_asked_is_saved(self, tmp_path, halves):
+        X, _, y, _ = halves
+        model = quick_classifier(search=ApproximateSearch(connectivity=8)).fit(X, y)
+        answer = model.kneighbors(X[:9], 3)
+        save(model, tmp_path / "model")
+        loaded = load(tmp_path / "model")
+        assert loaded.search.connectivity == 8
+        for one, other in zip(loaded.kneighbors(X[:9], 3), answer, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    def test_a_search_of_another_package_is_left_out(self, tmp_path, halves):
+        X, _, y, _ = halves
+        model = quick_classifier(search=NearestNeighbors()).fit(X, y)
+        with pytest.warns(UserWarning, match="`search`"):
+            save(model, tmp_path / "model")
+        loaded = load(tmp_path / "model")
+        assert loaded.search == "exact"
+        np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
