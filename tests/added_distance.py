@@ -79,13 +79,20 @@ def check_classifier():
     Z, references = model.transform(X[1::2]), model.transform(X[::2])
     assert far_from_euclidean(np.concatenate([Z, references]))
     table = cdist(Z.astype(np.float64), references.astype(np.float64), NAME)
-    best = np.stack(
-        [table[:, Y[::2] == label].min(axis=1) for label in range(3)], axis=1
-    )
-    np.testing.assert_array_equal(model.predict(X[1::2]), best.argmin(axis=1))
-    np.testing.assert_allclose(model.decision_function(X[1::2]), -best, atol=1e-5)
-    euclidean = cdist(Z, references).argmin(axis=1)
-    assert (Y[::2][euclidean] != model.predict(X[1::2])).any()
+    votes, euclidean = (votes_of(model, each) for each in (table, cdist(Z, references)))
+    np.testing.assert_array_equal(model.predict(X[1::2]), votes.argmax(axis=1))
+    np.testing.assert_allclose(model.decision_function(X[1::2]), votes, atol=1e-4)
+    assert not np.allclose(euclidean, votes, atol=1e-2)
+    nearest = np.sort(table, axis=1)[:, :3]
+    np.testing.assert_allclose(model.kneighbors(X[1::2], 3)[0], nearest, atol=1e-5)
+
+
+def votes_of(model, table):
+    """Log of the mean of exp(-a d) over the references of each class, over a."""
+    sharpness = model._threshold.slope
+    odds = np.exp(-sharpness * table)
+    means = [odds[:, Y[::2] == label].mean(axis=1) for label in range(3)]
+    return np.log(np.stack(means, axis=1)) / sharpness
 
 
 def check_losses():

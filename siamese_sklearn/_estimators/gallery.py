@@ -466,8 +466,10 @@ def votes(scores: FloatArray, size: IntArray, sharpness: float) -> FloatArray:
     best: FloatArray = np.maximum.reduceat(scores, first, axis=-1)
     if math.isinf(sharpness):
         return best
-    below = scores - np.repeat(best, size, axis=-1)  # at most 0
-    share = np.add.reduceat(np.exp(np.float32(sharpness) * below), first, axis=-1)
+    odds = np.repeat(best, size, axis=-1)  # relative to the best; in place, as large
+    np.subtract(scores, odds, out=odds)
+    odds *= np.float32(sharpness)
+    share = np.add.reduceat(np.exp(odds, out=odds), first, axis=-1)
     return best + np.log(share / size).astype(np.float32) / np.float32(sharpness)
 
 

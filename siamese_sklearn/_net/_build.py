@@ -321,6 +321,8 @@ def _prepared(net: NeuralNet, run: TrainingRun) -> Iterator[None]:
         try:
             yield
         except KeyboardInterrupt as error:
+            if len(net.history) == run.n_epochs_before:
+                raise  # nothing has been learned
             run.was_stopped = True
             run.interrupt = None if is_request(error) else error
         net.notify("on_train_end", X=run, y=None)

@@ -89,8 +89,10 @@ class TestGoingOn:
         model.partial_fit(X_train[:40], y_train[:40])
         assert model.n_iter_ == 4
         assert model.classes_.tolist() == [0, 1, 2, 9]
-        rows = np.concatenate([X_train, X_test[:3]])
-        naive = naive_class_scores(model, rows, [*y_train, 9, 9, 9], X_test)
+        # the rows of the second call vote twice
+        rows = np.concatenate([X_train, X_test[:3], X_train[:40]])
+        names = [*y_train, 9, 9, 9, *y_train[:40]]
+        naive = naive_class_scores(model, rows, names, X_test)
         np.testing.assert_allclose(model.decision_function(X_test), naive, atol=1e-5)
         assert not np.allclose(naive, before, atol=1e-4)
 

@@ -141,11 +141,11 @@ class TestReferences:
             model = quick_classifier(
                 max_epochs=1, tower=MLPTower(hidden_layer_sizes=(4,))
             ).fit(X, y)
-            assert len(model._gallery) <= 40
+            assert len(model._gallery) <= 120
             assert len(model._strangers.names) == 1000
             sizes.append(len(pickle.dumps(model)))
         assert sizes[1] < 1.1 * sizes[0]
-        assert sizes[1] < 0.1 * X.nbytes
+        assert sizes[1] < 0.15 * X.nbytes
 
 
 class TestEnrollment:
@@ -186,16 +186,15 @@ class TestEnrollment:
         assert model.predict(X_test[::9]).tolist() == [f"row {i}" for i in range(9)]
 
     @pytest.mark.slow
-    def test_more_rows_of_a_known_class_only_bring_it_nearer(self, model, halves):
-        X_test = halves[1]
+    def test_more_rows_of_a_known_class_vote_beside_the_others(self, model, halves):
+        X_train, X_test, y_train, _ = halves
         before = model.decision_function(X_test)
         model.enroll(X_test[:4], 1)
         after = model.decision_function(X_test)
         assert model.classes_.tolist() == [0, 1, 2]
         np.testing.assert_allclose(after[:, [0, 2]], before[:, [0, 2]], atol=1e-6)
-        wanted = np.maximum(
-            before[:, 1], naive_class_scores(model, X_test[:4], [1] * 4, X_test)[:, 0]
-        )
+        rows = np.concatenate([X_train[y_train == 1], X_test[:4]])
+        wanted = naive_class_scores(model, rows, [1] * len(rows), X_test)[:, 0]
         np.testing.assert_allclose(after[:, 1], wanted, atol=1e-5)
 
     def test_one_label_serves_several_rows(self, models, halves):
