@@ -37,15 +37,19 @@ def naive_best(model, rows, names):
     """Best score of each row with a class that is not its own, from the `pair_score` of
     all its references; none for a row that has no such class.
     """
-    best, labels = [], np.array(model.reference_labels_.tolist(), dtype=object)
-    sharpness = model._threshold.slope
-    for row, name in zip(rows, list(names), strict=True):
-        votes = []
-        for other in sorted(set(labels) - {name}, key=str):
-            references = model._gallery.rows[labels == other]
-            pairs = Pairs(np.repeat(row[None], len(references), axis=0), references)
-            scores = model.pair_score(pairs).astype(np.float64)
-            votes.append(logsumexp(sharpness * scores, b=1 / len(scores)) / sharpness)
+    labels = model.reference_labels_.tolist()
+    references, sharpness = model._gallery.rows, model._threshold.slope
+    every = Pairs(
+        np.repeat(rows, len(references), axis=0), np.tile(references, (len(rows), 1))
+    )
+    score = model.pair_score(every).reshape(len(rows), -1).astype(np.float64)
+    best = []
+    for row, name in zip(score, list(names), strict=True):
+        votes = [
+            logsumexp(sharpness * own, b=1 / len(own)) / sharpness
+            for other in set(labels) - {name}
+            if len(own := row[[label == other for label in labels]])
+        ]
         if votes:
             best.append(max(votes))
     return np.array(best)
