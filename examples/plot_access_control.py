@@ -13,6 +13,8 @@ The faces are those of AT&T Laboratories Cambridge: 40 people, 10 pictures each 
 & Harter 1994).
 """
 
+from textwrap import fill
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import fetch_olivetti_faces
@@ -129,7 +131,7 @@ try:
         confidence=0.95,
     )
 except ValueError as error:
-    print(error)
+    print(fill(str(error), 80))
 
 # %%
 # What happens at the door
