@@ -13,7 +13,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from siamese_sklearn._typing import Array
 
-__all__ = ["as_rows", "in_namespace_of", "is_of", "shape_of", "stacked", "to_numpy"]
+__all__ = [
+    "as_rows",
+    "in_namespace_of",
+    "is_of",
+    "object_array",
+    "shape_of",
+    "stacked",
+    "to_numpy",
+]
 
 
 def is_of(library: str, value: Any) -> bool:
@@ -45,9 +53,9 @@ def to_numpy(values: Any) -> Array:
     if is_of("polars", values) and hasattr(values, "to_list"):
         # NumPy has no integers of 128 bits
         is_plain = not values.null_count() and "128" not in str(values.dtype)
-        return values.to_numpy() if is_plain else _objects(values.to_list())
+        return values.to_numpy() if is_plain else object_array(values.to_list())
     if is_of("pyarrow", values) and getattr(values, "null_count", False):
-        return _objects(values.to_pylist())
+        return object_array(values.to_pylist())
     return np.asarray(values)
 
 
@@ -153,7 +161,8 @@ def _picture(image: Any) -> Array:
     return pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 
 
-def _objects(values: list[Any]) -> Array:
+def object_array(values: list[Any]) -> Array:
+    """Return an array of dtype object, one element for each value."""
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
+from siamese_sklearn._arrays import object_array
 from siamese_sklearn._checks import warn
 from siamese_sklearn._estimators.class_folds import ClassFold
 from siamese_sklearn._estimators.gallery import Gallery, Score
@@ -66,7 +67,7 @@ class Trained:
         digest = {_digest(name): name for name in enrolled.difference(stays)}
         back = [digest[each] for each in sorted(gone & digest.keys())]
         left = sorted(gone - digest.keys())
-        return Trained(_objects(stays + back), np.array(left, dtype=str))
+        return Trained(object_array(stays + back), np.array(left, dtype=str))
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +217,7 @@ class StrangerSearches:
                 digests[i] = "" if names[i] is not None else digests[i]
             elif name not in known:
                 names[i], digests[i] = None, _digest(name)
-        return replace(found, names=_objects(names), digests=np.array(digests))
+        return replace(found, names=object_array(names), digests=np.array(digests))
 
     def embedded_by(self, encode: Callable[[Any], Any]) -> StrangerSearches:
         """Return the same searches with new codes, ``encode(rows)``."""
@@ -278,12 +279,6 @@ def _digest(name: Any) -> str:
     if isinstance(name, int | float):
         name = int(name)  # labels have no fractions
     return hashlib.sha256(repr(name).encode()).hexdigest()[:32]
-
-
-def _objects(values: list[Any]) -> Array:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
 
 
 def draw_searches(
